@@ -1,0 +1,171 @@
+"""The environment protocol as calls: one `Bridge` for every backend."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.actions import ActionCodec
+from bridge.errors import ActionError, DataError, SequenceError, UnsupportedError
+from bridge.types import BehaviorSpec, EnvSpec, Int32Array, Steps
+
+
+class Bridge(ABC):
+    """One source of experience. Use it in `with`; `step` is `send` then `receive`.
+
+    Example:
+        with connect(EnvSpec("gym", "CartPole-v1")) as bridge:
+            steps = bridge.reset()
+            while True:
+                steps = bridge.step(bridge.spec.actions.sample(steps.deciding.mask, rng))
+
+    A backend writes the methods with an underscore. What every backend must refuse alike is checked here: calls in
+    the wrong order, actions that do not fit, numbers that are not finite.
+
+    Attributes:
+        env_spec: what was connected to.
+        spec: what an agent needs to know.
+        codec: how the agent's actions become the environment's (an exporter reads its tables).
+    """
+
+    def __init__(self, env_spec: EnvSpec, spec: BehaviorSpec, codec: ActionCodec) -> None:
+        self.env_spec = env_spec
+        self.spec = spec
+        self.codec = codec
+        self._steps: Steps | None = None  # the latest rows, which the next actions answer
+        self._sent = False
+        self._closed = False
+
+    def reset(self, seed: int | None = None) -> Steps:
+        """Starts new episodes everywhere and returns their FIRST rows.
+
+        Open episodes end without a LAST row. With a seed, every random stream of the environment starts anew from
+        it (a Unity player is seeded at its launch only, so it is launched again); without one, streams go on.
+        """
+        self._refuse_closed()
+        self._sent = False
+        self._steps = None
+        self._steps = self._verified(self._reset(seed))
+        return self._steps
+
+    def send(self, actions: npt.ArrayLike) -> None:
+        """Answers the rows of the latest `Steps` that want an action, in their order.
+
+        Args:
+            actions: integers [M, branches]; M = `steps.wants_action.sum()`, which may be 0.
+
+        Raises:
+            ActionError: wrong shape, type or range, or a masked action. Nothing is sent.
+            SequenceError: before `reset`, after `close`, or twice without `receive`.
+        """
+        self._refuse_closed()
+        if self._steps is None:
+            raise SequenceError("send() before reset(): call reset() first.")
+        if self._sent:
+            raise SequenceError("send() twice: call receive() in between.")
+        self._send(self._checked(actions, self._steps))
+        self._sent = True
+
+    def receive(self) -> Steps:
+        """Waits for the environment's answer to `send`.
+
+        Raises:
+            SequenceError: nothing was sent.
+            ConnectionLostError: the environment died or hung; only `reset(seed)` and `close` are left.
+            DataError: it reported NaN or infinity.
+        """
+        self._refuse_closed()
+        if not self._sent:
+            raise SequenceError("receive() without send(): there is nothing to wait for.")
+        self._sent = False
+        self._steps, steps = None, self._receive()
+        self._steps = self._verified(steps)
+        return self._steps
+
+    def step(self, actions: npt.ArrayLike) -> Steps:
+        """`send`, then `receive`."""
+        self.send(actions)
+        return self.receive()
+
+    def render(self) -> npt.NDArray[np.uint8]:
+        """A picture of the (first) environment for a person, uint8 [H, W, 3]."""
+        self._refuse_closed()
+        return self._render()
+
+    def close(self) -> None:
+        """Ends the environment. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def _reset(self, seed: int | None) -> Steps: ...
+
+    @abstractmethod
+    def _send(self, actions: Int32Array) -> None: ...
+
+    @abstractmethod
+    def _receive(self) -> Steps: ...
+
+    @abstractmethod
+    def _close(self) -> None: ...
+
+    def _render(self) -> npt.NDArray[np.uint8]:
+        raise UnsupportedError(f"{self.env_spec.target} has no picture to render.")
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise SequenceError(f"the bridge to {self.env_spec.target} is closed: connect again.")
+
+    def _checked(self, actions: npt.ArrayLike, steps: Steps) -> Int32Array:
+        found: npt.NDArray[Any] = np.asarray(actions)
+        branches = self.spec.actions.branches
+        expected = (int(steps.wants_action.sum()), len(branches))
+        if found.shape != expected:
+            raise ActionError(f"actions have shape {found.shape}, expected {expected}: one row per deciding agent.")
+        if found.size == 0:
+            return found.astype(np.int32)
+        if not np.issubdtype(found.dtype, np.integer):
+            raise ActionError(f"actions have type {found.dtype}, expected integers.")
+        outside = (found < 0) | (found >= np.asarray(branches))
+        if outside.any():
+            row, branch = np.argwhere(outside)[0]
+            raise ActionError(
+                f"action {found[row, branch]} of row {row} is outside branch {branch}: "
+                f"expected 0 to {branches[branch] - 1}."
+            )
+        wants = steps.wants_action
+        for branch, allowed in enumerate(steps.mask):
+            masked = ~allowed[wants][np.arange(len(found)), found[:, branch]]
+            if masked.any():
+                row = int(masked.argmax())
+                raise ActionError(f"action {found[row, branch]} of row {row} is masked in branch {branch}.")
+        return found.astype(np.int32)
+
+    def _verified(self, steps: Steps) -> Steps:
+        for spec, values in zip(self.spec.observations, steps.obs, strict=True):
+            if spec.kind == "vector" and not np.isfinite(values).all():
+                bad_rows: npt.NDArray[np.bool_] = ~np.isfinite(values).all(axis=1)
+                raise self._not_finite(steps, f"observation {spec.name!r}", bad_rows)
+        if not np.isfinite(steps.reward).all():
+            raise self._not_finite(steps, "the reward", ~np.isfinite(steps.reward))
+        return steps
+
+    def _not_finite(self, steps: Steps, what: str, bad: npt.NDArray[np.bool_]) -> DataError:
+        row = int(bad.argmax())
+        return DataError(
+            f"{self.spec.name}: {what} of episode {steps.episode[row]} (worker {steps.worker[row]}) is not finite: "
+            "expected numbers; look for a division by zero in the environment."
+        )

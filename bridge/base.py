@@ -130,7 +130,10 @@ class Bridge(ABC):
             raise SequenceError(f"the bridge to {self.env_spec.target} is closed: connect again.")
 
     def _checked(self, actions: npt.ArrayLike, steps: Steps) -> Int32Array:
-        found: npt.NDArray[Any] = np.asarray(actions)
+        try:
+            found: npt.NDArray[Any] = np.asarray(actions)
+        except ValueError:
+            raise ActionError("actions are ragged, expected one row per deciding agent.") from None
         branches = self.spec.actions.branches
         expected = (int(steps.wants_action.sum()), len(branches))
         if found.shape != expected:
@@ -157,7 +160,7 @@ class Bridge(ABC):
     def _verified(self, steps: Steps) -> Steps:
         for spec, values in zip(self.spec.observations, steps.obs, strict=True):
             if spec.kind == "vector" and not np.isfinite(values).all():
-                bad_rows: npt.NDArray[np.bool_] = ~np.isfinite(values).all(axis=1)
+                bad_rows: npt.NDArray[np.bool_] = np.logical_not(np.isfinite(values).all(axis=1))
                 raise self._not_finite(steps, f"observation {spec.name!r}", bad_rows)
         if not np.isfinite(steps.reward).all():
             raise self._not_finite(steps, "the reward", ~np.isfinite(steps.reward))

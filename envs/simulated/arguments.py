@@ -1,0 +1,67 @@
+"""The command line that every simulated build understands: what Unity's player does, and options of our own."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+LAYOUTS = ("auto", "hwc", "chw")
+COMPRESSIONS = ("png", "none")
+
+
+class BadArgument(ValueError):
+    """An argument has a value that means nothing."""
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse that raises BadArgument, where the original writes to stderr and exits."""
+
+    def __init__(self, **options: bool) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise BadArgument(message)
+
+
+@dataclass(frozen=True)
+class PlayerArguments:
+    """The arguments of any simulated build."""
+
+    port: int | None  # None: no trainer was named
+    layout: str
+    compression: str
+    fail: tuple[str, ...]
+    rest: tuple[str, ...]  # what was not understood here
+
+
+def log_file(arguments: Sequence[str]) -> str | None:
+    """The value of `-logFile` (or `-logfile`); None without one, and for `-`, which means the standard output."""
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument("-logFile", "-logfile", nargs="?", dest="path")
+    path: str | None = parser.parse_known_args(arguments)[0].path
+    return None if path == "-" else path
+
+
+def parse(arguments: Sequence[str]) -> PlayerArguments:
+    """Read the arguments; the last occurrence wins and unknown ones are left alone.
+
+    Raises BadArgument for an unknown layout or compression. A port that is no number counts as absent, as in Unity.
+    """
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument("--mlagents-port", nargs="?", dest="port")
+    parser.add_argument("-logFile", "-logfile", nargs="?")
+    parser.add_argument("-nographics", action="store_true")
+    parser.add_argument("-batchmode", action="store_true")
+    parser.add_argument("--layout", choices=LAYOUTS, default="auto")
+    parser.add_argument("--compression", choices=COMPRESSIONS, default="png")
+    parser.add_argument("--fail", action="append", default=[])
+    known, rest = parser.parse_known_args(arguments)
+    return PlayerArguments(
+        port=int(known.port) if known.port is not None and known.port.isdecimal() else None,
+        layout=known.layout,
+        compression=known.compression,
+        fail=tuple(known.fail),
+        rest=tuple(rest),
+    )

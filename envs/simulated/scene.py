@@ -1,0 +1,51 @@
+"""What a simulated build plugs into the player: a scene with agents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from envs.simulated.messages import AgentAction, Behavior, Infos
+from envs.simulated.sidechannels import Parameters
+
+
+class ImpossibleScene(Exception):
+    """The parameters describe no scene that could be built; the player logs the sentence and exits with code 3."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a scene learns when it is built.
+
+    seed: of the scene's random numbers, 0..2^32-1. channels_first: declare images as (C, H, W) instead of (H, W, C).
+    png: send images as PNG instead of floats. parameters: read them at each reset; they change while the scene runs.
+    """
+
+    seed: int
+    channels_first: bool
+    png: bool
+    parameters: Parameters
+
+
+class Scene(Protocol):
+    """Agents that act together: one message carries what all of them report."""
+
+    @property
+    def behaviors(self) -> Sequence[Behavior]:
+        """The behaviours that can occur in the reports."""
+
+    def reset(self) -> None:
+        """Start every agent anew, at the trainer's command. Raises ImpossibleScene."""
+
+    def step(self, actions: Mapping[str, Sequence[AgentAction]]) -> None:
+        """One step of all agents; per behaviour, the actions are in the order of the last decision infos.
+
+        An agent without an action takes action 0. Raises ImpossibleScene when an episode cannot begin.
+        """
+
+    def collect(self) -> Infos:
+        """What is to be reported since the last call: the ended episodes first, then who wants an action."""
+
+
+SceneFactory = Callable[[Setup], Scene]

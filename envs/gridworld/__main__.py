@@ -8,17 +8,17 @@ from functools import partial
 
 from envs.gridworld.scene import GridWorld
 from envs.simulated import player
-from envs.simulated.arguments import ArgumentParser, BadArgument
+from envs.simulated.arguments import ArgumentParser, BadArgumentError
 from envs.simulated.scene import SceneFactory
 
 
 def configure(arguments: Sequence[str]) -> SceneFactory:
-    """The scene that the arguments ask for. Raises BadArgument."""
-    parser = ArgumentParser(add_help=False)
+    """The scene that the arguments ask for. Raises BadArgumentError."""
+    parser = ArgumentParser()
     parser.add_argument("--areas", type=int, default=1)
     areas: int = parser.parse_known_args(arguments)[0].areas
     if areas < 1:
-        raise BadArgument(f"--areas {areas}: at least one area is needed.")
+        raise BadArgumentError(f"--areas {areas}: at least one area is needed.")
     return partial(GridWorld, areas=areas)
 
 

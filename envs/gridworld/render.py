@@ -1,10 +1,12 @@
 """The top-down picture: which thing each pixel shows, and its colour.
 
 An orthographic camera above the middle of the grid sees `size` units in 64 rows, pixels square and sampled at their
-centres. The labels equal those of 53 frames recorded from Unity, pixel for pixel. The colours are the most frequent ones
-of those frames; the floor is flat, without the soft shadows of the recording's old renderer, which current builds do not
-draw. Of the two candidates for its colour, 70,73,78 (the recording's median) and 71,74,79 (its unshadowed mode), the
-first is nearer both to the recording and to the published screen recording of the current build.
+centres. The labels equal those of 53 frames recorded from Unity, pixel for pixel. The colours are the most frequent
+ones of those frames; the floor is flat, without the soft shadows of the recording's old renderer, which current builds
+do not draw. Of the two candidates for its colour, 70,73,78 (the recording's median) and 71,74,79 (its unshadowed mode),
+the first is nearer both to the recording and to a published screen recording of a current build. What lies beyond the
+walls (seen from size 7 on) is not known: sky, or a neighbouring area's floor. It gets the wall's colour, also with nine
+areas.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ PALETTE = np.array(
         (140, 238, 151),
         (238, 92, 75),
         (62, 195, 255),
-        (137, 139, 143),  # what lies beyond a wall is not known (sky, or a neighbour's floor); the wall's colour stands in
+        (137, 139, 143),  # stands in for the unknown
     ],
     dtype=np.uint8,
 )

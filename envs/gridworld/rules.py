@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from envs.simulated.random import UnityRandom
-from envs.simulated.scene import ImpossibleScene
+from envs.simulated.scene import ImpossibleSceneError
 
 Cell = tuple[int, int]
 
@@ -39,14 +39,14 @@ class Things:
     def __post_init__(self) -> None:
         things = self.pluses + self.exes + 1
         if self.size < 1 or min(self.pluses, self.exes) < 0 or things > self.size**2:
-            raise ImpossibleScene(
+            raise ImpossibleSceneError(
                 f"gridSize {self.size}, numPlusGoals {self.pluses} and numExGoals {self.exes} make no area: the agent "
                 f"and the goals need {things} cells of {self.size} x {self.size}. Unity would search for them for ever."
             )
 
     @classmethod
     def of(cls, size: float, pluses: float, exes: float) -> Things:
-        """From parameters, cut to integers as C# casts them. Raises ImpossibleScene."""
+        """From parameters, cut to integers as C# casts them. Raises ImpossibleSceneError."""
         return cls(whole("gridSize", size), whole("numPlusGoals", pluses), whole("numExGoals", exes))
 
 
@@ -69,9 +69,9 @@ class Outcome:
 
 
 def whole(name: str, value: float) -> int:
-    """A parameter cut to an integer. Raises ImpossibleScene for NaN and infinity."""
+    """A parameter cut to an integer. Raises ImpossibleSceneError for NaN and infinity."""
     if not math.isfinite(value):
-        raise ImpossibleScene(f"{name} is {value}; expected a number of cells or goals.")
+        raise ImpossibleSceneError(f"{name} is {value}; expected a number of cells or goals.")
     return int(value)
 
 

@@ -11,18 +11,18 @@ LAYOUTS = ("auto", "hwc", "chw")
 COMPRESSIONS = ("png", "none")
 
 
-class BadArgument(ValueError):
+class BadArgumentError(ValueError):
     """An argument has a value that means nothing."""
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """argparse that raises BadArgument, where the original writes to stderr and exits."""
+    """argparse that raises BadArgumentError, where the original writes to stderr and exits."""
 
-    def __init__(self, **options: bool) -> None:
-        super().__init__(allow_abbrev=False, **options)
+    def __init__(self) -> None:
+        super().__init__(add_help=False, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        raise BadArgument(message)
+        raise BadArgumentError(message)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class PlayerArguments:
 
 def log_file(arguments: Sequence[str]) -> str | None:
     """The value of `-logFile` (or `-logfile`); None without one, and for `-`, which means the standard output."""
-    parser = ArgumentParser(add_help=False)
+    parser = ArgumentParser()
     parser.add_argument("-logFile", "-logfile", nargs="?", dest="path")
     path: str | None = parser.parse_known_args(arguments)[0].path
     return None if path == "-" else path
@@ -47,9 +47,9 @@ def log_file(arguments: Sequence[str]) -> str | None:
 def parse(arguments: Sequence[str]) -> PlayerArguments:
     """Read the arguments; the last occurrence wins and unknown ones are left alone.
 
-    Raises BadArgument for an unknown layout or compression. A port that is no number counts as absent, as in Unity.
+    A port that is no number counts as absent, as in Unity. Raises BadArgumentError for any other bad value.
     """
-    parser = ArgumentParser(add_help=False)
+    parser = ArgumentParser()
     parser.add_argument("--mlagents-port", nargs="?", dest="port")
     parser.add_argument("-logFile", "-logfile", nargs="?")
     parser.add_argument("-nographics", action="store_true")

@@ -35,7 +35,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
-from envs.simulated.arguments import BadArgument
+from envs.simulated.arguments import BadArgumentError
 from envs.simulated.messages import AgentAction, Behavior, Infos
 from envs.simulated.scene import Scene
 from envs.simulated.sidechannels import pack, pack_stat
@@ -64,7 +64,7 @@ _ARGUMENTS: dict[str, tuple[Callable[[str], float | str], ...]] = {
 }
 
 
-class LeaveInOrder(Exception):
+class QuitAskedError(Exception):
     """The build says goodbye: header status 400."""
 
 
@@ -72,7 +72,7 @@ class Faults:
     """The failures asked for. Without any, every method does nothing."""
 
     def __init__(self, requests: Sequence[str]) -> None:
-        """Read `NAME[:ARGUMENT...]`. Raises BadArgument."""
+        """Read `NAME[:ARGUMENT...]`. Raises BadArgumentError."""
         self.steps = 0  # steps begun
         self._asked = dict(map(_parse, requests))
 
@@ -94,7 +94,7 @@ class Faults:
             self._hang("hang-at-reset")
 
     def begin_step(self) -> None:
-        """A step begins: end, hang, dawdle or leave if asked to at this one. Raises LeaveInOrder."""
+        """A step begins: end, hang, dawdle or leave if asked to at this one. Raises QuitAskedError."""
         self.steps += 1
         if self._due("exit-after-steps"):
             _exit(int(self._asked["exit-after-steps"][1]))
@@ -103,7 +103,7 @@ class Faults:
         if self._due("slow-after-steps"):
             time.sleep(float(self._asked["slow-after-steps"][1]))
         if self._due("quit-after-steps"):
-            raise LeaveInOrder
+            raise QuitAskedError
 
     def wrap(self, scene: Scene) -> Scene:
         """The scene with the failures that lie in its reports."""
@@ -188,7 +188,7 @@ class _FaultyScene:
         self._messages += 1
         if hidden or self._faults.empties():
             self._withheld = infos
-            return {} if hidden else {name: () for name in infos}
+            return {} if hidden else dict.fromkeys(infos, ())
         if self._faults.spoils():
             return {
                 name: [dataclasses.replace(agent, reward=math.nan) for agent in agents]
@@ -201,13 +201,13 @@ def _parse(request: str) -> tuple[str, tuple[float | str, ...]]:
     name, *texts = request.split(":")
     types = _ARGUMENTS.get(name)
     if types is None:
-        raise BadArgument(f"--fail {request}: unknown; known are {', '.join(_ARGUMENTS)}")
+        raise BadArgumentError(f"--fail {request}: unknown; known are {', '.join(_ARGUMENTS)}")
     if len(texts) != len(types):
-        raise BadArgument(f"--fail {request}: {name} takes {len(types)} arguments, found {len(texts)}")
+        raise BadArgumentError(f"--fail {request}: {name} takes {len(types)} arguments, found {len(texts)}")
     try:
-        return name, tuple(read(text) for read, text in zip(types, texts))
+        return name, tuple(read(text) for read, text in zip(types, texts, strict=True))
     except ValueError as error:
-        raise BadArgument(f"--fail {request}: {error}") from error
+        raise BadArgumentError(f"--fail {request}: {error}") from error
 
 
 def _exit(code: int) -> None:

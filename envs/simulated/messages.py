@@ -74,9 +74,7 @@ class Behavior:
     def encode(self) -> bytes:
         """BrainParametersProto."""
         actions = (
-            pb.integer(1, self.continuous)
-            + pb.integer(2, len(self.branches))
-            + pb.packed_integers(3, self.branches)
+            pb.integer(1, self.continuous) + pb.integer(2, len(self.branches)) + pb.packed_integers(3, self.branches)
         )
         return pb.text(7, self.name) + pb.integer(8, True) + pb.message(9, actions)
 
@@ -174,7 +172,7 @@ class Reply:
 
 
 def read_reply(content: bytes) -> Reply:
-    """Decode a UnityMessageProto of the trainer. Raises MalformedMessage, also for an unknown command."""
+    """Decode a UnityMessageProto of the trainer. Raises MalformedMessageError, also for an unknown command."""
     reply = Reply()
     for number, value in pb.fields(content):
         if number == 1:
@@ -196,7 +194,7 @@ def _read_input(reply: Reply, content: bytes) -> None:
         elif number == 4:
             code = pb.signed(value)
             if code not in list(Command):
-                raise pb.MalformedMessage(f"command {code} is unknown; 0 (step), 1 (reset) and 2 (quit) exist")
+                raise pb.MalformedMessageError(f"command {code} is unknown; 0 (step), 1 (reset) and 2 (quit) exist")
             reply.command = Command(code)
         elif number == 5:
             reply.side_channel = pb.nested(value)
@@ -206,7 +204,7 @@ def _read_actions(entry: bytes) -> tuple[str, list[AgentAction]]:
     """One entry of the map of actions: the behaviour's name and its list."""
     parts = {number: pb.nested(value) for number, value in pb.fields(entry)}
     actions = [_read_action(pb.nested(value)) for number, value in pb.fields(parts.get(2, b"")) if number == 1]
-    return parts.get(1, b"").decode(), actions
+    return pb.string(parts.get(1, b"")), actions
 
 
 def _read_action(content: bytes) -> AgentAction:
@@ -225,9 +223,9 @@ def _read_initialization(content: bytes) -> Initialization:
         if number == 1:
             initialization.seed = pb.signed(value)
         elif number == 2:
-            initialization.api_version = pb.nested(value).decode()
+            initialization.api_version = pb.string(value)
         elif number == 3:
-            initialization.package_version = pb.nested(value).decode()
+            initialization.package_version = pb.string(value)
         elif number == 5:
             initialization.areas = pb.signed(value)
     return initialization

@@ -1,7 +1,7 @@
 """The process that a trainer launches: arguments, log, connection, handshake, loop.
 
-The trainer is the gRPC server, the build its client: each message is a call of `Exchange` and the trainer's reply is the
-answer to that call. The build waits for it without a time limit and leaves when the channel breaks.
+The trainer is the gRPC server, the build its client: each message is a call of `Exchange` and the trainer's reply is
+the answer to that call. The build waits for it without a time limit and leaves when the channel breaks.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 import grpc
 
 from envs.simulated import arguments, messages
-from envs.simulated.arguments import BadArgument, PlayerArguments
-from envs.simulated.faults import Faults, LeaveInOrder
+from envs.simulated.arguments import BadArgumentError, PlayerArguments
+from envs.simulated.faults import Faults, QuitAskedError
 from envs.simulated.messages import Command, Initialization, Reply
-from envs.simulated.protobuf import MalformedMessage
-from envs.simulated.scene import ImpossibleScene, Scene, SceneFactory, Setup
+from envs.simulated.protobuf import MalformedMessageError
+from envs.simulated.scene import ImpossibleSceneError, Scene, SceneFactory, Setup
 from envs.simulated.sidechannels import Parameters, process
 
 log = logging.getLogger(__name__)
@@ -43,18 +43,18 @@ _CHANNEL_OPTIONS = [
 ]
 
 
-class TrainerLeft(Exception):
+class TrainerLeftError(Exception):
     """The trainer closed the environment, or its process is gone."""
 
 
-class WireFailure(Exception):
+class WireError(Exception):
     """No connection, or an answer that is none."""
 
 
 def main(command_line: Sequence[str], configure: Callable[[Sequence[str]], SceneFactory], title: str) -> int:
     """Play until the trainer leaves; returns the exit code of the process. Never raises.
 
-    configure: makes the scene's factory from the arguments that no player knows; it may raise BadArgument.
+    configure: makes the scene's factory from the arguments that no player knows; it may raise BadArgumentError.
     """
     _open_log(arguments.log_file(command_line))
     log.info("%s, process %d, Python %s at %s.", title, os.getpid(), platform.python_version(), sys.executable)
@@ -62,13 +62,13 @@ def main(command_line: Sequence[str], configure: Callable[[Sequence[str]], Scene
     try:
         options = arguments.parse(command_line)
         return _play(options, Faults(options.fail), configure(options.rest))
-    except BadArgument as error:
+    except BadArgumentError as error:
         log.error("%s", error)
         return EXIT_ARGUMENT
-    except ImpossibleScene as error:
+    except ImpossibleSceneError as error:
         log.error("%s", error)
         return EXIT_SCENE
-    except (WireFailure, MalformedMessage) as error:
+    except (WireError, MalformedMessageError) as error:
         log.error("%s", error)
         return EXIT_WIRE
     except KeyboardInterrupt:
@@ -81,7 +81,7 @@ def main(command_line: Sequence[str], configure: Callable[[Sequence[str]], Scene
 
 def _play(options: PlayerArguments, faults: Faults, make_scene: SceneFactory) -> int:
     if options.port is None:
-        raise BadArgument("No trainer to connect to: --mlagents-port needs a number.")
+        raise BadArgumentError("No trainer to connect to: --mlagents-port needs a number.")
     faults.reach("connect")
     with grpc.insecure_channel(f"localhost:{options.port}", _CHANNEL_OPTIONS) as channel:
         _await_trainer(channel, options.port)
@@ -89,13 +89,13 @@ def _play(options: PlayerArguments, faults: Faults, make_scene: SceneFactory) ->
         try:
             initialization = _shake_hands(trainer, faults)
             _Loop(trainer, options, faults, initialization, make_scene).run()
-        except TrainerLeft as reason:
+        except TrainerLeftError as reason:
             log.info("Leaves: %s", reason)
     return EXIT_LEFT
 
 
 def _await_trainer(channel: grpc.Channel, port: int) -> None:
-    """Wait until the trainer's server answers. Raises WireFailure after a minute, TrainerLeft with a dead parent."""
+    """Wait until the trainer's server answers. Raises WireError after a minute, or when the parent process is gone."""
     parent = os.getppid()
     ready = grpc.channel_ready_future(channel)
     for _ in range(int(CONNECT_SECONDS)):
@@ -107,18 +107,18 @@ def _await_trainer(channel: grpc.Channel, port: int) -> None:
             if os.getppid() != parent:
                 break
     ready.cancel()
-    raise WireFailure(f"No trainer answers on port {port}.")
+    raise WireError(f"No trainer answers on port {port}.")
 
 
 def _shake_hands(trainer: _Trainer, faults: Faults) -> Initialization:
-    """The first exchange. Raises WireFailure when the trainer's API has another major version."""
+    """The first exchange. Raises WireError when the trainer's API has another major version."""
     greeting = messages.hello(PACKAGE_VERSION, faults.api_version or messages.API_VERSION)
     initialization = trainer.exchange(greeting).initialization
     if initialization is None:
-        raise WireFailure("The trainer's first answer does not say who it is.")
+        raise WireError("The trainer's first answer does not say who it is.")
     log.info("Trainer: %s.", initialization)
     if _major(initialization.api_version) != _major(messages.API_VERSION):
-        raise WireFailure(
+        raise WireError(
             f"The trainer speaks communication API {initialization.api_version}, this build {messages.API_VERSION}."
         )
     faults.reach("hello")
@@ -153,7 +153,7 @@ class _Loop:
         self._announced: set[str] = set()
 
     def run(self) -> None:
-        """Play for ever. Raises TrainerLeft, ImpossibleScene, WireFailure."""
+        """Play for ever. Raises TrainerLeftError, ImpossibleSceneError, WireError."""
         message = messages.status(messages.OK)
         while True:
             self._obey(self._trainer.exchange(message))
@@ -162,7 +162,7 @@ class _Loop:
     def _obey(self, reply: Reply) -> None:
         process(reply.side_channel, self._parameters)
         if reply.command is Command.QUIT:
-            raise TrainerLeft("the trainer asked to quit.")
+            raise TrainerLeftError("the trainer asked to quit.")
         if reply.command is Command.RESET or not self._started:
             self._started = True
             self._faults.reach("reset")
@@ -170,7 +170,7 @@ class _Loop:
             return
         try:
             self._faults.begin_step()
-        except LeaveInOrder:
+        except QuitAskedError:
             self._trainer.exchange(messages.status(messages.LEAVING))
         self._scene.step(reply.actions)
 
@@ -193,16 +193,16 @@ class _Trainer:
         self._call = channel.unary_unary(_EXCHANGE)
 
     def exchange(self, message: bytes) -> Reply:
-        """Send a message and wait for the answer. Raises TrainerLeft, WireFailure, MalformedMessage."""
+        """Send a message and wait for the answer. Raises TrainerLeftError, WireError, MalformedMessageError."""
         try:
             answer: bytes = self._call(message)
         except grpc.RpcError as error:
             if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
-                raise TrainerLeft(f"the channel broke ({error.details()}).") from error
-            raise WireFailure(f"The exchange failed: {error.code()}, {error.details()}.") from error
+                raise TrainerLeftError(f"the channel broke ({error.details()}).") from error
+            raise WireError(f"The exchange failed: {error.code()}, {error.details()}.") from error
         reply = messages.read_reply(answer)
         if reply.status != messages.OK:
-            raise TrainerLeft(f"the trainer closed (status {reply.status}).")
+            raise TrainerLeftError(f"the trainer closed (status {reply.status}).")
         return reply
 
 

@@ -16,7 +16,7 @@ _WORD = 1 << 64
 _FLOAT = struct.Struct("<f")
 
 
-class MalformedMessage(ValueError):
+class MalformedMessageError(ValueError):
     """The bytes are not a protobuf message."""
 
 
@@ -70,7 +70,7 @@ def fields(content: bytes) -> Iterator[tuple[int, int | bytes]]:
     """The fields of a message in the order of the wire: (number, value).
 
     A varint comes as an unsigned int (see `signed`), every other field as its bytes.
-    Raises MalformedMessage when the bytes end inside a field or hold an unknown wire type.
+    Raises MalformedMessageError when the bytes end inside a field or hold an unknown wire type.
     """
     position = 0
     while position < len(content):
@@ -85,9 +85,9 @@ def fields(content: bytes) -> Iterator[tuple[int, int | bytes]]:
         elif wire_type in (FIXED32, FIXED64):
             length = 4 if wire_type == FIXED32 else 8
         else:
-            raise MalformedMessage(f"field {number} has the unknown wire type {wire_type}")
+            raise MalformedMessageError(f"field {number} has the unknown wire type {wire_type}")
         if position + length > len(content):
-            raise MalformedMessage(f"field {number} claims {length} bytes, {len(content) - position} are left")
+            raise MalformedMessageError(f"field {number} claims {length} bytes, {len(content) - position} are left")
         yield number, content[position : position + length]
         position += length
 
@@ -106,14 +106,14 @@ def integers(value: int | bytes) -> list[int]:
 def floats(value: int | bytes) -> list[float]:
     """The values of a repeated float field, from a packed run or from one unpacked element."""
     if isinstance(value, int) or len(value) % 4:
-        raise MalformedMessage(f"expected 32-bit floats, found {value!r}")
+        raise MalformedMessageError(f"expected 32-bit floats, found {value!r}")
     return [number for (number,) in _FLOAT.iter_unpack(value)]
 
 
 def signed(value: int | bytes) -> int:
     """An int32 from its varint."""
     if not isinstance(value, int):
-        raise MalformedMessage(f"expected an integer, found {len(value)} bytes")
+        raise MalformedMessageError(f"expected an integer, found {len(value)} bytes")
     low = value & 0xFFFFFFFF
     return low - (1 << 32) if low >= 1 << 31 else low
 
@@ -121,15 +121,23 @@ def signed(value: int | bytes) -> int:
 def nested(value: int | bytes) -> bytes:
     """The content of a field that holds a message, a string or bytes."""
     if isinstance(value, int):
-        raise MalformedMessage(f"expected bytes, found the integer {value}")
+        raise MalformedMessageError(f"expected bytes, found the integer {value}")
     return value
+
+
+def string(value: int | bytes) -> str:
+    """The content of a field of type string."""
+    try:
+        return nested(value).decode()
+    except UnicodeDecodeError as error:
+        raise MalformedMessageError(f"a text is not UTF-8: {error}") from error
 
 
 def _read_varint(content: bytes, position: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         if position >= len(content) or shift > 63:
-            raise MalformedMessage("an integer does not end")
+            raise MalformedMessageError("an integer does not end")
         digit = content[position]
         position += 1
         value |= (digit & 0x7F) << shift

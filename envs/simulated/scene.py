@@ -10,7 +10,7 @@ from envs.simulated.messages import AgentAction, Behavior, Infos
 from envs.simulated.sidechannels import Parameters
 
 
-class ImpossibleScene(Exception):
+class ImpossibleSceneError(Exception):
     """The parameters describe no scene that could be built; the player logs the sentence and exits with code 3."""
 
 
@@ -36,12 +36,12 @@ class Scene(Protocol):
         """The behaviours that can occur in the reports."""
 
     def reset(self) -> None:
-        """Start every agent anew, at the trainer's command. Raises ImpossibleScene."""
+        """Start every agent anew, at the trainer's command. Raises ImpossibleSceneError."""
 
     def step(self, actions: Mapping[str, Sequence[AgentAction]]) -> None:
         """One step of all agents; per behaviour, the actions are in the order of the last decision infos.
 
-        An agent without an action takes action 0. Raises ImpossibleScene when an episode cannot begin.
+        An agent without an action takes action 0. Raises ImpossibleSceneError when an episode cannot begin.
         """
 
     def collect(self) -> Infos:

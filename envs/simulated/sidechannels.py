@@ -28,7 +28,7 @@ _ENGINE_SETTINGS = {
 }
 
 
-class MalformedSideChannel(ValueError):
+class MalformedSideChannelError(ValueError):
     """A side channel message does not hold what its channel defines."""
 
 
@@ -77,12 +77,12 @@ def process(container: bytes, parameters: Parameters) -> None:
     try:
         for channel, payload in unpack(container):
             _carry_out(channel, payload, parameters)
-    except MalformedSideChannel as error:
+    except MalformedSideChannelError as error:
         log.error("Side channel container cut short: %s.", error)
 
 
 def unpack(container: bytes) -> Iterator[tuple[uuid.UUID, bytes]]:
-    """The messages of a container. Raises MalformedSideChannel when it ends inside a message."""
+    """The messages of a container. Raises MalformedSideChannelError when it ends inside a message."""
     reader = _Reader(container)
     while reader.left:
         channel = uuid.UUID(bytes_le=reader.take(16))
@@ -97,7 +97,7 @@ def _carry_out(channel: uuid.UUID, payload: bytes, parameters: Parameters) -> No
             _log_engine_setting(_Reader(payload))
         elif channel != TRAINING_ANALYTICS:
             log.warning("Unknown side channel %s: %d bytes dropped.", channel, len(payload))
-    except MalformedSideChannel as error:
+    except MalformedSideChannelError as error:
         log.error("Message of side channel %s dropped: %s.", channel, error)
 
 
@@ -112,7 +112,9 @@ def _set_parameter(reader: _Reader, parameters: Parameters) -> None:
         parameters.set(name, _read_sampler(reader))
         log.info("Parameter %s is sampled at each reset.", name)
     else:
-        raise MalformedSideChannel(f"parameter {name} has the unknown kind {kind}; 0 (float) and 1 (sampler) exist")
+        raise MalformedSideChannelError(
+            f"parameter {name} has the unknown kind {kind}; 0 (float) and 1 (sampler) exist"
+        )
 
 
 def _read_sampler(reader: _Reader) -> Callable[[], float]:
@@ -127,19 +129,19 @@ def _read_sampler(reader: _Reader) -> Callable[[], float]:
         return lambda: rng.gauss(mean, deviation)
     if kind == 2:
         bounds = [reader.number() for _ in range(reader.integer())]
-        ranges = list(zip(bounds[::2], bounds[1::2]))
-        lengths = [high - low for low, high in ranges]
+        lengths = [high - low for low, high in zip(bounds[::2], bounds[1::2], strict=False)]
         if len(bounds) % 2 or not math.fsum(lengths) > 0 or min(lengths) < 0:
-            raise MalformedSideChannel(f"a multi-range sampler needs pairs min, max; found {bounds}")
+            raise MalformedSideChannelError(f"a multi-range sampler needs pairs min, max; found {bounds}")
+        ranges = list(zip(bounds[::2], bounds[1::2], strict=True))
         return lambda: rng.uniform(*rng.choices(ranges, lengths)[0])
-    raise MalformedSideChannel(f"sampler type {kind} is unknown; 0 (uniform), 1 (gaussian), 2 (multi-range) exist")
+    raise MalformedSideChannelError(f"sampler type {kind} is unknown; 0 (uniform), 1 (gaussian), 2 (multi-range) exist")
 
 
 def _log_engine_setting(reader: _Reader) -> None:
     """Engine settings change neither what this player computes nor how fast: it is paced by the trainer alone."""
     kind = reader.integer()
     if kind not in _ENGINE_SETTINGS:
-        raise MalformedSideChannel(f"engine setting {kind} is unknown; 0..{len(_ENGINE_SETTINGS) - 1} exist")
+        raise MalformedSideChannelError(f"engine setting {kind} is unknown; 0..{len(_ENGINE_SETTINGS) - 1} exist")
     name, layout = _ENGINE_SETTINGS[kind]
     values = struct.unpack(layout, reader.take(struct.calcsize(layout)))
     log.info("Engine setting without effect: %s %s.", name, " x ".join(f"{value:g}" for value in values))
@@ -158,7 +160,7 @@ class _Reader:
 
     def take(self, count: int) -> bytes:
         if not 0 <= count <= self.left:
-            raise MalformedSideChannel(f"{count} bytes announced, {self.left} are left")
+            raise MalformedSideChannelError(f"{count} bytes announced, {self.left} are left")
         self._position += count
         return self._content[self._position - count : self._position]
 

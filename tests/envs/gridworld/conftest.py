@@ -1,0 +1,52 @@
+"""Launching the build with the stock client of mlagents-envs; whatever a test opens is closed after it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bridge.unity  # noqa: F401  makes mlagents_envs importable with current protobuf
+
+# isort: split
+from mlagents_envs.environment import UnityEnvironment
+
+LAUNCHER = Path(__file__).parents[3] / "unity_builds" / "simulated" / "GridWorld"
+
+Launch = Callable[..., UnityEnvironment]
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def launch(free_port: int, tmp_path: Path) -> Iterator[Launch]:
+    """`launch(*arguments, seed=1, timeout_wait=20, **client_options)`: the stock client on a freshly started build."""
+    opened: list[UnityEnvironment] = []
+
+    def start(*arguments: str, seed: int = 1, timeout_wait: int = 20, **options: Any) -> UnityEnvironment:
+        environment = UnityEnvironment(
+            str(options.pop("file_name", LAUNCHER)),
+            base_port=free_port + len(opened),
+            seed=seed,
+            timeout_wait=timeout_wait,
+            additional_args=list(arguments),
+            log_folder=str(tmp_path),
+            **options,
+        )
+        opened.append(environment)
+        return environment
+
+    yield start
+    for environment in opened:
+        if environment._loaded:
+            environment.close()

@@ -135,22 +135,24 @@ class Bridge(ABC):
         except ValueError:
             raise ActionError("actions are ragged, expected one row per deciding agent.") from None
         branches = self.spec.actions.branches
-        expected = (int(steps.wants_action.sum()), len(branches))
+        wants = steps.wants_action
+        expected = (int(np.count_nonzero(wants)), len(branches))
         if found.shape != expected:
             raise ActionError(f"actions have shape {found.shape}, expected {expected}: one row per deciding agent.")
         if found.size == 0:
             return found.astype(np.int32)
-        if not np.issubdtype(found.dtype, np.integer):
+        if found.dtype.kind not in "iu":
             raise ActionError(f"actions have type {found.dtype}, expected integers.")
-        outside = (found < 0) | (found >= np.asarray(branches))
+        outside = (found < 0) | (found >= branches)
         if outside.any():
             row, branch = np.argwhere(outside)[0]
             raise ActionError(
                 f"action {found[row, branch]} of row {row} is outside branch {branch}: "
                 f"expected 0 to {branches[branch] - 1}."
             )
-        wants = steps.wants_action
         for branch, allowed in enumerate(steps.mask):
+            if allowed.all():
+                continue
             masked = ~allowed[wants][np.arange(len(found)), found[:, branch]]
             if masked.any():
                 row = int(masked.argmax())

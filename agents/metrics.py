@@ -1,0 +1,54 @@
+"""Curves as TensorBoard events. x is agent steps throughout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from agents.evaluation import Evaluation
+from agents.summary import Summary
+
+
+class TensorBoardMetrics:
+    """Writes a run's curves into its folder.
+
+    Tags: `run/score`, `run/length`, `run/episodes`, `model/loss`, `model/epsilon` (the temperature, for Boltzmann),
+    `model/q`, `model/td_error`, `model/grad_norm`, `model/updates`, `replay/size`, `speed/steps_per_second`,
+    `eval/score`, `eval/success`, and `run/<metric>` for what the environment says besides.
+    """
+
+    def __init__(self, folder: Path, purge_step: int | None = None) -> None:
+        # A resumed run goes on at the step of its checkpoint: TensorBoard drops what was written after that.
+        self._writer = SummaryWriter(str(folder), purge_step=purge_step)
+
+    def summary(self, summary: Summary) -> None:
+        values = {
+            "run/score": summary.score,
+            "run/length": summary.length,
+            "run/episodes": summary.episodes,
+            "model/loss": summary.loss,
+            "model/epsilon": summary.level,
+            "model/q": summary.q,
+            "model/td_error": summary.td_error,
+            "model/grad_norm": summary.grad_norm,
+            "model/updates": summary.updates,
+            "replay/size": summary.replay_size,
+            "speed/steps_per_second": summary.steps_per_second,
+            **{f"run/{name}": value for name, value in summary.metrics.items()},
+        }
+        for tag, value in values.items():
+            if value is not None:
+                self._writer.add_scalar(tag, value, summary.steps)
+
+    def evaluation(self, evaluation: Evaluation, steps: int) -> None:
+        self._writer.add_scalar("eval/score", evaluation.mean, steps)
+        if evaluation.success_rate is not None:
+            self._writer.add_scalar("eval/success", evaluation.success_rate, steps)
+
+    def text(self, tag: str, text: str) -> None:
+        """A preformatted block in the Text tab."""
+        self._writer.add_text(tag, "    " + text.replace("\n", "\n    "))
+
+    def close(self) -> None:
+        self._writer.close()

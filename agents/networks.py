@@ -1,0 +1,179 @@
+"""Q-networks: encoders for images and vectors, goal conditioning, value heads. torch only; no config, no replay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from agents.branches import BranchLayout
+from bridge import ObsSpec
+
+#: (channels, kernel, stride) of each convolution.
+ENCODERS = {
+    "nature": ((32, 8, 4), (64, 4, 2), (64, 3, 1)),  # Mnih et al. 2015
+    "simple": ((16, 8, 4), (32, 4, 2)),  # ML-Agents' vis_encode_type "simple"
+}
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "elu": nn.ELU}
+
+
+class RunningNorm(nn.Module):
+    """Scales a vector by the running mean and deviation of what `update` has seen, clipped to +-10."""
+
+    mean: Tensor
+    var: Tensor
+    count: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("var", torch.ones(size))
+        self.register_buffer("count", torch.tensor(0.0))
+
+    @torch.no_grad()
+    def update(self, values: Tensor) -> None:
+        """Takes in values [N, size] (Chan et al. 1979, parallel variance)."""
+        rows = float(len(values))
+        if rows == 0:
+            return
+        total = self.count + rows
+        delta = values.mean(0) - self.mean
+        spread = values.var(0, unbiased=False) * rows + self.var * self.count
+        self.var.copy_((spread + delta.square() * self.count * rows / total) / total)
+        self.mean.add_(delta * rows / total)
+        self.count.copy_(total)
+
+    def forward(self, values: Tensor) -> Tensor:
+        return ((values - self.mean) / (self.var + 1e-8).sqrt()).clamp(-10.0, 10.0)
+
+
+class QNetwork(nn.Module):
+    """Observations to the Q-values of all branches, side by side: [batch, total].
+
+    Args:
+        observations: what it is given, in this order. Images are uint8 [batch, C, H, W], vectors float32 [batch, D].
+        branches: number of actions of each branch; several are decoupled heads (DecQN, arXiv 2210.12566).
+        encoder: a name of `ENCODERS`, for images.
+        goal: `gate`: the image enters once per element of the goal, multiplied by it, on channels, and the goal goes
+            nowhere else; `concat`: the goal joins the other vectors after the encoder.
+        hidden: units of the fully connected layers.
+        dueling: state value plus advantages centred per branch (arXiv 1511.06581; BDQ, arXiv 1711.08946).
+        normalize: vectors (not goals) pass a `RunningNorm`.
+
+    Raises:
+        ValueError: an image too small for the encoder, or `gate` without both an image and a goal.
+    """
+
+    def __init__(
+        self,
+        observations: Sequence[ObsSpec],
+        branches: tuple[int, ...],
+        *,
+        encoder: str,
+        goal: str,
+        hidden: tuple[int, ...],
+        activation: str,
+        layer_norm: bool,
+        dueling: bool,
+        normalize: bool,
+    ) -> None:
+        super().__init__()
+        self.observations = tuple(observations)
+        self._images = [i for i, item in enumerate(observations) if item.kind == "image"]
+        self._goals = [i for i, item in enumerate(observations) if item.kind == "vector" and item.is_goal]
+        plain = [i for i, item in enumerate(observations) if item.kind == "vector" and not item.is_goal]
+        self._gated = goal == "gate" and bool(self._images) and bool(self._goals)
+        if goal == "gate" and not self._gated and self._goals:
+            raise ValueError("network.goal gate needs an image; use concat for vectors.")
+        self._vectors = plain if self._gated else sorted(plain + self._goals)
+        goal_size = sum(observations[i].shape[0] for i in self._goals)
+        copies = goal_size if self._gated else 1
+        self.encoders = nn.ModuleList(
+            _conv_encoder(observations[i], copies, encoder, ACTIVATIONS[activation]) for i in self._images
+        )
+        self.norms = nn.ModuleDict(
+            {str(i): RunningNorm(observations[i].shape[0]) for i in plain if normalize},
+        )
+        width = sum(_encoded_size(observations[i].shape, encoder) for i in self._images)
+        width += sum(observations[i].shape[0] for i in self._vectors)
+        self.body = _mlp(width, hidden, ACTIVATIONS[activation], layer_norm)
+        last = hidden[-1] if hidden else width
+        layout = BranchLayout(branches)
+        self.advantage = nn.Linear(last, layout.total)
+        self.value = nn.Linear(last, 1) if dueling else None
+        # [total, total]: the mean of each value's own branch
+        centre = torch.block_diag(*(torch.full((size, size), 1.0 / size) for size in branches))
+        self.register_buffer("_centre", centre if dueling else torch.zeros(0), persistent=False)
+
+    def forward(self, obs: Sequence[Tensor]) -> Tensor:
+        parts = [encode(self._image(obs, index)) for index, encode in zip(self._images, self.encoders, strict=True)]
+        parts += [self.norms[str(i)](obs[i]) if str(i) in self.norms else obs[i] for i in self._vectors]
+        features = self.body(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))
+        advantage: Tensor = self.advantage(features)
+        if self.value is None:
+            return advantage
+        value: Tensor = self.value(features)
+        return value + advantage - advantage @ self._centre  # type: ignore[operator]
+
+    def update_norms(self, obs: Sequence[Tensor]) -> None:
+        """Running statistics take in new observations, each [N, D]."""
+        for index, norm in self.norms.items():
+            norm.update(obs[int(index)])  # type: ignore[operator]
+
+    def _image(self, obs: Sequence[Tensor], index: int) -> Tensor:
+        image = obs[index].float() / 255.0  # [batch, C, H, W], 0..1
+        if not self._gated:
+            return image
+        goal = torch.cat([obs[i] for i in self._goals], dim=1)  # [batch, G]
+        return (goal[:, :, None, None, None] * image[:, None]).flatten(1, 2)  # [batch, G * C, H, W]
+
+
+def summary(network: nn.Module) -> str:
+    """One line per layer with parameters, and their total."""
+    rows = []
+    for name, module in network.named_modules():
+        count = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+        if count:
+            rows.append((name, str(module), count))
+    width = max(len(name) for name, _, _ in rows)
+    lines = [f"{name:<{width}}  {count:>10,}  {text}" for name, text, count in rows]
+    return "\n".join([*lines, f"{'total':<{width}}  {sum(count for _, _, count in rows):>10,}  parameters"])
+
+
+def _encoded_shape(shape: tuple[int, ...], encoder: str) -> tuple[int, int, int]:
+    _, height, width = shape
+    for _, kernel, stride in ENCODERS[encoder]:
+        height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
+        if height < 1 or width < 1:
+            raise ValueError(
+                f"an image of {shape[1]}x{shape[2]} pixels is too small for the encoder {encoder!r}; "
+                "enlarge the sensor's resolution."
+            )
+    return ENCODERS[encoder][-1][0], height, width
+
+
+def _encoded_size(shape: tuple[int, ...], encoder: str) -> int:
+    channels, height, width = _encoded_shape(shape, encoder)
+    return channels * height * width
+
+
+def _conv_encoder(spec: ObsSpec, copies: int, encoder: str, activation: type[nn.Module]) -> nn.Sequential:
+    _encoded_shape(spec.shape, encoder)
+    layers: list[nn.Module] = []
+    channels = spec.shape[0] * copies
+    for size, kernel, stride in ENCODERS[encoder]:
+        layers += [nn.Conv2d(channels, size, kernel, stride), activation()]
+        channels = size
+    return nn.Sequential(*layers, nn.Flatten())
+
+
+def _mlp(width: int, hidden: tuple[int, ...], activation: type[nn.Module], layer_norm: bool) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for units in hidden:
+        layers.append(nn.Linear(width, units))
+        if layer_norm:
+            layers.append(nn.LayerNorm(units))
+        layers.append(activation())
+        width = units
+    return nn.Sequential(*layers)

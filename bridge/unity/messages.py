@@ -132,6 +132,8 @@ def _import_environment() -> None:
         return
     importlib.import_module("mlagents_envs.logging_util").get_logger = logging.getLogger  # type: ignore[attr-defined]
     importlib.import_module("mlagents_envs.environment")
+    # At INFO it asks for the Editor's Play button whenever the player was started by somebody else than itself.
+    logging.getLogger("mlagents_envs.environment").setLevel(logging.WARNING)
 
 
 def client_version() -> str:

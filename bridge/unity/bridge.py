@@ -1,0 +1,146 @@
+"""A Unity build behind the environment protocol."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.base import Bridge
+from bridge.errors import ConnectionLostError, LaunchError, UnsupportedError
+from bridge.types import Array, Int32Array, Steps
+from bridge.unity.assembly import Assembly
+from bridge.unity.behavior import ActionSizes, Behavior, select
+from bridge.unity.launcher import Launcher
+from bridge.unity.watch import PictureWatch
+
+#: `render` enlarges smaller pictures by a whole factor, up to this height in pixels.
+RENDER_HEIGHT = 256
+
+
+class UnityBridge(Bridge):
+    """All agents of one behaviour of one player. Behaviours that are not trained act 0.
+
+    Args:
+        launcher: whose `start` was called. Constructing waits until the player has connected and an agent of the
+            behaviour asks for a decision; the first `reset` hands out that moment.
+
+    Raises:
+        LaunchError: the player died, did not connect, or no agent asked for a decision in time.
+        UsageError: there are several behaviours and none was chosen, or the codec does not fit.
+        UnsupportedError: observations or actions that the protocol cannot express.
+    """
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+        self._environment = launcher.connect()
+        try:
+            self._behavior = self._begin(launching=True)
+            codec = self._behavior.codec(launcher.options.codec_settings)
+            super().__init__(launcher.env_spec, self._behavior.spec(codec), codec)
+            self._assembly = Assembly(self._behavior, codec, launcher.worker, launcher.incarnation)
+            self._watch = PictureWatch(self.spec)
+            self._first: Steps | None = self._assembled()
+        except BaseException:
+            self._environment.close()
+            raise
+
+    def _reset(self, seed: int | None) -> Steps:
+        first, self._first = self._first, None
+        if first is not None and seed in (None, self.env_spec.seed):
+            return first  # the player has just been launched with this seed
+        if seed is None:
+            self._environment.settle()
+        else:
+            self._environment.close()
+            self._launcher.start(seed)
+            self._environment = self._launcher.connect()
+        self._assembly.forget()
+        if self._begin(launching=seed is not None) != self._behavior:
+            self._environment.close()
+            raise LaunchError(f"{self.env_spec.target} declares other observations or actions than at its first start.")
+        return self._assembled()
+
+    def _begin(self, *, launching: bool) -> Behavior:
+        """Resets the scene and steps it, without actions, until an agent of the wanted behaviour asks for one."""
+        environment, options = self._environment, self._launcher.options
+        deadline = time.monotonic() + options.timeout
+        try:
+            environment.send_reset()
+            while True:
+                environment.receive()
+                name = select(environment.behaviors, options.behavior)
+                deciding = [info for info in environment.infos.get(name or "", ()) if not info.done]
+                if name is not None and deciding:
+                    return Behavior.of(environment.behaviors[name], deciding[0])
+                if time.monotonic() > deadline:
+                    raise LaunchError(self._nobody_decides())
+                environment.send_actions(self._idle_actions())
+        except ConnectionLostError as error:
+            if launching:
+                raise LaunchError(f"{error}{environment.causes() if environment.timed_out else ''}") from error
+            raise
+        except BaseException:
+            environment.close()
+            raise
+
+    def _nobody_decides(self) -> str:
+        wanted = self._launcher.options.behavior
+        present = ", ".join(sorted(self._environment.behaviors)) or "none"
+        return (
+            f"{self.env_spec.target} runs, but no agent of {f'behaviour {wanted!r}' if wanted else 'any behaviour'} "
+            f"asked for a decision within {self._launcher.options.timeout:g} s (option timeout); behaviours that came: "
+            f"{present}.{self._environment.causes()}"
+        )
+
+    def _idle_actions(self) -> dict[str, tuple[Array, Array]]:
+        """Zeros for all agents that ask, by behaviour. One that has not been described yet cannot be answered."""
+        environment = self._environment
+        actions: dict[str, tuple[Array, Array]] = {}
+        for name, infos in environment.infos.items():
+            rows = sum(not info.done for info in infos)
+            if rows and name in environment.behaviors:
+                actions[name] = ActionSizes.of(environment.behaviors[name]).zeros(rows)
+        return actions
+
+    def _send(self, actions: Int32Array) -> None:
+        sent = self._idle_actions() if len(self._environment.infos) > 1 else {}
+        native = self._assembly.native(actions)
+        if len(native):
+            none = np.zeros((len(native), 0), np.float32)
+            sent[self._behavior.full_name] = (none, native) if self._behavior.sizes.branches else (native, none)
+        self._environment.send_actions(sent)
+
+    def _receive(self) -> Steps:
+        self._environment.receive()
+        return self._assembled()
+
+    def _assembled(self) -> Steps:
+        infos = self._environment.infos.get(self._behavior.full_name, ())
+        steps = self._assembly.steps(infos, self._environment.metrics() if infos else None)
+        self._watch.look(steps)
+        return steps
+
+    def _render(self) -> npt.NDArray[np.uint8]:
+        """What the first agent sees with its first image sensor, enlarged."""
+        images = [index for index, spec in enumerate(self.spec.observations) if spec.kind == "image"]
+        if not images:
+            raise UnsupportedError(
+                f"behaviour {self.spec.name!r} of {self.env_spec.target} has no image to render; expected a camera "
+                "sensor: watch the player's own window instead."
+            )
+        spec = self.spec.observations[images[0]]
+        steps = self._steps
+        picture = steps.deciding.obs[images[0]][:1] if steps is not None else spec.zeros(0)
+        picture = picture[0] if len(picture) else spec.zeros(1)[0]  # [C, H, W]
+        channels = len(picture)
+        if channels < 3:
+            picture = np.repeat(picture[:1], 3, axis=0)
+        else:
+            picture = picture[-3:] if channels % 3 == 0 else picture[:3]  # stacked pictures: the latest is the last
+        factor = max(1, RENDER_HEIGHT // spec.shape[1])
+        return np.ascontiguousarray(picture.transpose(1, 2, 0).repeat(factor, axis=0).repeat(factor, axis=1))
+
+    def _close(self) -> None:
+        self._environment.close()

@@ -1,0 +1,241 @@
+"""The Python end of the wire: a gRPC server that one player on this machine talks to.
+
+It stands in for `mlagents_envs.rpc_communicator.RpcCommunicator` and differs from it where that one is unsafe or slow:
+
+- it listens on the loopback addresses only, and shares its port with nobody (no SO_REUSEPORT);
+- the first peer is the player; whoever else calls is refused;
+- messages are handed over by reference, not pickled through a pipe, and may have any size (gRPC's default is 4 MiB);
+- `send` and `receive` are apart, so that the caller can work while the engine computes;
+- every wait is bounded, and a dead player is noticed within `POLL_SECONDS`;
+- its threads are daemons: a program that forgot to close still ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+import grpc
+from mlagents_envs.communicator import Communicator
+from mlagents_envs.communicator_objects.unity_input_pb2 import UnityInputProto
+from mlagents_envs.communicator_objects.unity_message_pb2 import UnityMessageProto
+from mlagents_envs.communicator_objects.unity_output_pb2 import UnityOutputProto
+
+POLL_SECONDS = 0.1
+CLOSE_SECONDS = 1.0
+#: How many ports are tried, from the default port upwards.
+PORTS_TRIED = 512
+OK, STOP = 200, 400  # header status, as in HTTP
+SERVICE = "communicator_objects.UnityToExternalProto"
+OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+)
+
+
+class PortInUseError(Exception):
+    """Somebody else listens on the port."""
+
+
+class NoAnswerError(Exception):
+    """The player said nothing for the whole timeout. It may still answer, too late: kill it."""
+
+
+class PlayerStoppedError(Exception):
+    """The player announced its end, or its connection broke."""
+
+
+class LoopbackCommunicator(Communicator):  # type: ignore[misc]
+    """Serves one player on one port of the loopback interface.
+
+    Args:
+        port: 1 to 65535.
+        timeout: seconds that `receive` waits for the player at most.
+
+    Raises:
+        PortInUseError: the port is taken on 127.0.0.1 or on ::1.
+    """
+
+    def __init__(self, port: int, timeout: float) -> None:
+        self.port = port
+        self.timeout = timeout
+        self.peer: str | None = None
+        self._received: queue.SimpleQueue[UnityMessageProto] = queue.SimpleQueue()
+        self._replies: queue.SimpleQueue[UnityMessageProto] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._call: grpc.ServicerContext | None = None  # the player's call that waits for a reply
+        self._closed = False
+        self._executor = _DaemonExecutor()
+        self._server = self._listen(port)
+
+    def _listen(self, port: int) -> grpc.Server:
+        addresses = [address for address in ("127.0.0.1", "::1") if _is_free(address, port)]
+        server = grpc.server(self._executor, options=OPTIONS)
+        handler = grpc.unary_unary_rpc_method_handler(
+            self._exchange_call,
+            request_deserializer=UnityMessageProto.FromString,
+            response_serializer=UnityMessageProto.SerializeToString,
+        )
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Exchange": handler}),))
+        try:
+            for address in addresses:
+                # The player connects to "localhost", which may be either address.
+                if server.add_insecure_port(f"[{address}]:{port}" if ":" in address else f"{address}:{port}") == 0:
+                    raise PortInUseError(port)
+        except RuntimeError as error:  # taken since we looked
+            raise PortInUseError(port) from error
+        server.start()
+        return server
+
+    def _exchange_call(self, request: UnityMessageProto, context: grpc.ServicerContext) -> UnityMessageProto:
+        """One call of a player; in a thread of its own, which waits for the reply."""
+        with self._lock:
+            refused = self._closed or self._call is not None or self.peer not in (None, context.peer())
+            if not refused:
+                self.peer = context.peer()
+                self._call = context
+        if refused:
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "this port serves another player.")
+        self._received.put(request)
+        return self._replies.get()
+
+    def send(self, inputs: UnityInputProto) -> None:
+        """Answers the player's waiting call.
+
+        Raises:
+            PlayerStoppedError: the call is broken: the player is gone.
+        """
+        message = UnityMessageProto()
+        message.header.status = OK
+        message.unity_input.CopyFrom(inputs)
+        with self._lock:
+            call, self._call = self._call, None
+        if call is None or not call.is_active():
+            raise PlayerStoppedError
+        self._replies.put(message)
+
+    def receive(self, poll: Callable[[], None] | None = None) -> UnityOutputProto:
+        """Waits for the player's next call.
+
+        Args:
+            poll: asked every `POLL_SECONDS` while waiting; it raises when the player is dead.
+
+        Raises:
+            NoAnswerError: nothing came within the timeout.
+            PlayerStoppedError: the player says that it ends.
+        """
+        deadline = time.monotonic() + self.timeout
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                message = self._received.get(timeout=max(0.0, min(POLL_SECONDS, left)))
+                break
+            except queue.Empty:
+                if left <= 0:
+                    raise NoAnswerError from None
+            if poll is not None and self._received.empty():
+                poll()
+        if message.header.status != OK:
+            raise PlayerStoppedError
+        return message.unity_output
+
+    def exchange(self, inputs: UnityInputProto, poll_callback: Callable[[], None] | None = None) -> UnityOutputProto:
+        """`send`, then `receive`."""
+        self.send(inputs)
+        return self.receive(poll_callback)
+
+    def close(self) -> None:
+        """Tells the player to leave, and stops listening. Idempotent; takes at most `CLOSE_SECONDS`."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            waiting = self._call is not None
+        if waiting:
+            message = UnityMessageProto()
+            message.header.status = STOP
+            self._replies.put(message)
+        self._server.stop(CLOSE_SECONDS if waiting else None).wait(CLOSE_SECONDS)
+        self._executor.shutdown()
+
+
+def open_port(base_port: int, timeout: float, *, search: bool) -> LoopbackCommunicator:
+    """A communicator on `base_port`, or with `search` on the first free port from there on.
+
+    Raises:
+        PortInUseError: none is free.
+    """
+    tries = range(base_port, min(base_port + (PORTS_TRIED if search else 1), 65536))
+    for port in tries:
+        with contextlib.suppress(PortInUseError):
+            return LoopbackCommunicator(port, timeout)
+    raise PortInUseError(base_port)
+
+
+def _is_free(address: str, port: int) -> bool:
+    """Whether to listen there: False where this machine has no such address.
+
+    Raises:
+        PortInUseError: somebody else does.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        probe = socket.socket(family, socket.SOCK_STREAM)
+    except OSError:
+        return False
+    with probe:
+        if sys.platform != "win32":
+            # A port whose last connection has just ended may be bound again (on Windows the option means to share it).
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        if sys.platform != "win32":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+            probe.listen(1)  # two bound sockets may share a port on some systems, two listening ones never
+        except OSError as error:
+            raise PortInUseError(port) from error
+    return True
+
+
+class _DaemonExecutor(Executor):
+    """A thread pool whose threads never keep the program alive, as those of `ThreadPoolExecutor` do.
+
+    Four threads: one waits with the player for its reply, the others turn strangers away.
+    """
+
+    THREADS = 4
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        for index in range(self.THREADS):
+            threading.Thread(target=self._run, name=f"unity-bridge-{index}", daemon=True).start()
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._work.put((future, lambda: function(*args, **kwargs)))
+        return future
+
+    def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        for _ in range(self.THREADS):
+            self._work.put(None)
+
+    def _run(self) -> None:
+        while (item := self._work.get()) is not None:
+            future, function = item
+            try:
+                future.set_result(function())
+            except BaseException as error:
+                future.set_exception(error)

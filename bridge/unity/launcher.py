@@ -1,0 +1,111 @@
+"""Starts players: the port, the process, the handshake."""
+
+from __future__ import annotations
+
+from mlagents_envs.side_channel.engine_configuration_channel import EngineConfigurationChannel
+from mlagents_envs.side_channel.environment_parameters_channel import EnvironmentParametersChannel
+from mlagents_envs.side_channel.side_channel import SideChannel
+
+from bridge.errors import UnsupportedError, UsageError
+from bridge.types import EnvSpec, seed_stream
+from bridge.unity.communicator import LoopbackCommunicator, PortInUseError, open_port
+from bridge.unity.environment import PlayerEnvironment
+from bridge.unity.options import UnityOptions
+from bridge.unity.player import Launch, Player
+
+EDITOR_PORT = 5004
+FIRST_PORT = 5005
+
+
+class Launcher:
+    """Starts the player of one worker, again and again. `start` returns at once, `connect` waits for the player."""
+
+    def __init__(
+        self, env_spec: EnvSpec, options: UnityOptions, launch: Launch, worker: int = 0, incarnation: int = 0
+    ) -> None:
+        self.env_spec = env_spec
+        self.options = options
+        self.launch = launch
+        self.worker = worker
+        self.incarnation = incarnation
+        self._started: tuple[LoopbackCommunicator, Player | None, int] | None = None
+        self._starts = 0
+
+    def start(self, seed: int) -> None:
+        """Opens a port and starts the player with a random stream of its own for this seed and worker.
+
+        Raises:
+            UsageError: the port that was asked for is taken.
+            LaunchError: the operating system refuses.
+            UnsupportedError: the Editor cannot be started again from here.
+        """
+        if self.launch.is_editor and self._starts:
+            raise UnsupportedError("the Unity Editor cannot be seeded again: use reset() without a seed, or a build.")
+        communicator = self._listen()
+        try:
+            player = None if self.launch.is_editor else self._play(communicator.port)
+        except BaseException:
+            communicator.close()
+            raise
+        self._starts += 1
+        self._started = communicator, player, seed_stream(seed, self.worker, self.incarnation)
+
+    def connect(self) -> PlayerEnvironment:
+        """The handshake with the started player.
+
+        Raises:
+            LaunchError: it died, did not connect in time, or speaks another version of the protocol.
+        """
+        assert self._started is not None, "start() comes first"
+        (communicator, player, seed), self._started = self._started, None
+        channels = self._channels()
+        return PlayerEnvironment(player, communicator, seed, channels, no_graphics=self.options.no_graphics)
+
+    def close(self) -> None:
+        """Ends a player that was started and never connected."""
+        if self._started is not None:
+            communicator, player, _ = self._started
+            self._started = None
+            communicator.close()
+            if player is not None:
+                player.close(0)
+
+    def _listen(self) -> LoopbackCommunicator:
+        asked = self.options.base_port
+        if asked is not None:
+            port, search = asked + self.worker, False
+        else:
+            port, search = (EDITOR_PORT, False) if self.launch.is_editor else (FIRST_PORT + self.worker, True)
+        if port > 65535:
+            raise UsageError(f"base_port {asked} + worker {self.worker} is {port}; expected 65535 at most.")
+        try:
+            return open_port(port, self.options.timeout, search=search)
+        except PortInUseError:
+            raise UsageError(
+                f"port {port} is taken by another program on this machine; expected a free one: choose another with "
+                f"the option base_port{'' if self.launch.is_editor else ', or leave it out to have one found'}."
+            ) from None
+
+    def _play(self, port: int) -> Player:
+        # In the order of the stock client; the last --mlagents-port counts.
+        graphics = ["-nographics", "-batchmode"] if self.options.no_graphics else []
+        args = [*graphics, "--mlagents-port", str(port), *self.options.env_args]
+        again = f"-{self._starts}" if self._starts else ""
+        name = f"Player-{self.worker}-{self.incarnation}{again}"
+        return Player(self.launch, args, self.options.log_folder, name)
+
+    def _channels(self) -> list[SideChannel]:
+        options = self.options
+        engine = EngineConfigurationChannel()
+        engine.set_configuration_parameters(
+            width=options.width,
+            height=options.height,
+            quality_level=options.quality_level,
+            time_scale=options.time_scale,
+            target_frame_rate=options.target_frame_rate,
+            capture_frame_rate=options.capture_frame_rate,
+        )
+        parameters = EnvironmentParametersChannel()
+        for name, value in options.env_params.items():
+            parameters.set_float_parameter(name, float(value))
+        return [engine, parameters]

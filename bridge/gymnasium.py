@@ -15,6 +15,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.metadata
+import os
 import platform
 import sys
 import warnings
@@ -93,6 +94,8 @@ def open_bridge(spec: EnvSpec, worker: int, incarnation: int) -> Bridge:
     """
     options = parse_options(GymnasiumOptions, spec.options, spec.backend)
     environments: list[Environment] = []
+    if options.render:
+        _prepare_graphics()
     try:
         for index in range(options.num_envs):
             environments.append(_make_environment(spec.target, options, render=options.render and index == 0))
@@ -174,7 +177,14 @@ class GymnasiumBridge(Bridge):
     def _render(self) -> npt.NDArray[np.uint8]:
         if not self._render_option:
             raise UnsupportedError(f"{self.env_spec.target} was opened without graphics; open it with render=True.")
-        return np.array(self._environments[0].render(), np.uint8)
+        try:
+            picture = self._environments[0].render()
+        except Exception as error:
+            raise UsageError(
+                f"{self.env_spec.target} cannot draw here ({error}): on a machine without a screen, MuJoCo needs EGL "
+                "or OSMesa and the variable MUJOCO_GL=egl or MUJOCO_GL=osmesa."
+            ) from error
+        return np.array(picture, np.uint8)
 
     def _close(self) -> None:
         for environment in self._environments:
@@ -386,10 +396,16 @@ def _make_environment(target: str, options: GymnasiumOptions, *, render: bool) -
             raise _usage_error(target, error) from error
     if render and "rgb_array" not in environment.metadata.get("render_modes", ()):
         environment.close()
-        raise UnsupportedError(f"{target} cannot render pictures (rgb_array); open it with render=False.")
+        raise _no_pictures(target)
     if options.frame_stack > 1:
         environment = gymnasium.wrappers.FrameStackObservation(environment, options.frame_stack)
     return environment
+
+
+def _prepare_graphics() -> None:
+    """Without a screen, on Linux (Colab), MuJoCo draws only if told to use EGL; a choice already made stays."""
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        os.environ.setdefault("MUJOCO_GL", "egl")
 
 
 def _import_module_of(target: str) -> None:
@@ -411,17 +427,24 @@ def _import_module_of(target: str) -> None:
 
 def _usage_error(target: str, error: Exception) -> UsageError:
     """What went wrong in `gymnasium.make`, as a sentence that says what to do."""
+    if "unexpected keyword argument 'render_mode'" in str(error):
+        return _no_pictures(target)
     if isinstance(error, gymnasium.error.DependencyNotInstalled):
         return UsageError(f"{target} needs a package that is not installed: {error}.")
-    if isinstance(error, gymnasium.error.Error):
-        return UsageError(_unknown_id(target))
     if isinstance(error, ImportError) and "mujoco<3" in str(error):
         return UsageError(pusher_sentence(target, importlib.metadata.version("mujoco"), platform.python_version()))
     if isinstance(error, ModuleNotFoundError):
         return UsageError(
             f"{target} needs the package {error.name!r}, which is not installed: pip install {error.name}."
         )
-    return UsageError(f"{target} cannot be made with these options: {error}")
+    unregistered = (gymnasium.error.UnregisteredEnv, gymnasium.error.DeprecatedEnv)
+    if isinstance(error, unregistered) or type(error) is gymnasium.error.Error:  # the last one: a malformed id
+        return UsageError(_unknown_id(target))
+    return UsageError(f"{target} cannot be made: {error}")
+
+
+def _no_pictures(target: str) -> UnsupportedError:
+    return UnsupportedError(f"{target} cannot render pictures (rgb_array); open it with render=False.")
 
 
 def pusher_sentence(target: str, mujoco_version: str, python_version: str) -> str:

@@ -13,7 +13,7 @@ class Counter(gymnasium.Env[Any, Any]):
     """The observation counts every observation since the seed: a lost or repeated row shows.
 
     [number of the observation, number of the episode, steps in it, latest action]. The reward is the number of the
-    observation, too. Episodes last `length` steps and end as `ends` says.
+    observation, too. Episodes last `length` steps (0: from 1 to 5, at random) and end as `ends` says.
     """
 
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
@@ -21,7 +21,7 @@ class Counter(gymnasium.Env[Any, Any]):
     action_space: spaces.Space[Any] = spaces.Discrete(3)
 
     def __init__(self, length: int = 5, ends: str = "terminated", render_mode: str | None = None) -> None:
-        self.length = length
+        self.length = self.fixed_length = length
         self.ends = ends
         self.render_mode = render_mode
         self.made = -1
@@ -34,6 +34,7 @@ class Counter(gymnasium.Env[Any, Any]):
         if seed is not None:
             self.made = self.episode = -1
         self.episode += 1
+        self.length = self.fixed_length or int(self.np_random.integers(1, 6))
         self.time = 0
         self.action = 0
         return self._observe(), self._info()
@@ -163,6 +164,9 @@ class Parts(gymnasium.Env[Any, Any]):
         }
     )
     action_space = spaces.Box(np.float32([-1, -2]), np.float32([1, 2]))
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -132,8 +133,8 @@ class Assembly:
                     f"behaviour {self._behavior.name!r}: an action mask of {len(forbidden)} came, expected "
                     f"{sum(branches)} for the branches {branches}."
                 )
-            allowed[index] = np.logical_not(forbidden)
-        native = np.split(allowed, np.cumsum(branches)[:-1], axis=1)
+            np.logical_not(np.array(forbidden, np.bool_), out=allowed[index])
+        native = [allowed[:, end - size : end] for size, end in zip(branches, accumulate(branches), strict=True)]
         masks = self._codec.mask(native)
         for branch, (before, after) in enumerate(zip(native, masks, strict=True)):
             if not after.any(axis=1).all():

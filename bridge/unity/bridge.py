@@ -69,7 +69,7 @@ class UnityBridge(Bridge):
         try:
             environment.send_reset()
             while True:
-                environment.receive()
+                environment.receive(launching=launching)
                 name = select(environment.behaviors, options.behavior)
                 deciding = [info for info in environment.infos.get(name or "", ()) if not info.done]
                 if name is not None and deciding:
@@ -79,19 +79,19 @@ class UnityBridge(Bridge):
                 environment.send_actions(self._idle_actions())
         except ConnectionLostError as error:
             if launching:
-                raise LaunchError(f"{error}{environment.causes() if environment.timed_out else ''}") from error
+                raise LaunchError(str(error)) from None
             raise
         except BaseException:
             environment.close()
             raise
 
     def _nobody_decides(self) -> str:
-        wanted = self._launcher.options.behavior
-        present = ", ".join(sorted(self._environment.behaviors)) or "none"
+        launcher = self._launcher
+        wanted = launcher.options.behavior
         return (
-            f"{self.env_spec.target} runs, but no agent of {f'behaviour {wanted!r}' if wanted else 'any behaviour'} "
-            f"asked for a decision within {self._launcher.options.timeout:g} s (option timeout); behaviours that came: "
-            f"{present}.{self._environment.causes()}"
+            f"{launcher.env_spec.target} runs, but no agent of {f'behaviour {wanted!r}' if wanted else 'any behaviour'} "
+            f"asked for a decision within {launcher.options.timeout:g} s (option timeout); the build's behaviours: "
+            f"{', '.join(sorted(self._environment.behaviors)) or 'none'}.{self._environment.causes()}"
         )
 
     def _idle_actions(self) -> dict[str, tuple[Array, Array]]:

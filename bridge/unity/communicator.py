@@ -23,6 +23,7 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from mlagents_envs.communicator import Communicator
 from mlagents_envs.communicator_objects.unity_input_pb2 import UnityInputProto
 from mlagents_envs.communicator_objects.unity_message_pb2 import UnityMessageProto
@@ -50,7 +51,7 @@ class NoAnswerError(Exception):
 
 
 class PlayerStoppedError(Exception):
-    """The player announced its end, or its connection broke."""
+    """The player announced its end, its connection broke, or it speaks something else. The message says which."""
 
 
 class LoopbackCommunicator(Communicator):  # type: ignore[misc]
@@ -68,7 +69,7 @@ class LoopbackCommunicator(Communicator):  # type: ignore[misc]
         self.port = port
         self.timeout = timeout
         self.peer: str | None = None
-        self._received: queue.SimpleQueue[UnityMessageProto] = queue.SimpleQueue()
+        self._received: queue.SimpleQueue[UnityMessageProto | None] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[UnityMessageProto] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._call: grpc.ServicerContext | None = None  # the player's call that waits for a reply
@@ -80,9 +81,7 @@ class LoopbackCommunicator(Communicator):  # type: ignore[misc]
         addresses = [address for address in ("127.0.0.1", "::1") if _is_free(address, port)]
         server = grpc.server(self._executor, options=OPTIONS)
         handler = grpc.unary_unary_rpc_method_handler(
-            self._exchange_call,
-            request_deserializer=UnityMessageProto.FromString,
-            response_serializer=UnityMessageProto.SerializeToString,
+            self._exchange_call, response_serializer=UnityMessageProto.SerializeToString
         )
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Exchange": handler}),))
         try:
@@ -95,8 +94,8 @@ class LoopbackCommunicator(Communicator):  # type: ignore[misc]
         server.start()
         return server
 
-    def _exchange_call(self, request: UnityMessageProto, context: grpc.ServicerContext) -> UnityMessageProto:
-        """One call of a player; in a thread of its own, which waits for the reply."""
+    def _exchange_call(self, request: bytes, context: grpc.ServicerContext) -> UnityMessageProto:
+        """One call of a player; in a thread of its own, which waits for the reply. Strangers' bytes are not parsed."""
         with self._lock:
             refused = self._closed or self._call is not None or self.peer not in (None, context.peer())
             if not refused:
@@ -104,7 +103,10 @@ class LoopbackCommunicator(Communicator):  # type: ignore[misc]
                 self._call = context
         if refused:
             context.abort(grpc.StatusCode.PERMISSION_DENIED, "this port serves another player.")
-        self._received.put(request)
+        try:
+            self._received.put(UnityMessageProto.FromString(request))
+        except DecodeError:
+            self._received.put(None)
         return self._replies.get()
 
     def send(self, inputs: UnityInputProto) -> None:
@@ -119,7 +121,7 @@ class LoopbackCommunicator(Communicator):  # type: ignore[misc]
         with self._lock:
             call, self._call = self._call, None
         if call is None or not call.is_active():
-            raise PlayerStoppedError
+            raise PlayerStoppedError("is gone")
         self._replies.put(message)
 
     def receive(self, poll: Callable[[], None] | None = None) -> UnityOutputProto:
@@ -130,7 +132,7 @@ class LoopbackCommunicator(Communicator):  # type: ignore[misc]
 
         Raises:
             NoAnswerError: nothing came within the timeout.
-            PlayerStoppedError: the player says that it ends.
+            PlayerStoppedError: the player says that it ends, or sent garbage.
         """
         deadline = time.monotonic() + self.timeout
         while True:
@@ -143,8 +145,10 @@ class LoopbackCommunicator(Communicator):  # type: ignore[misc]
                     raise NoAnswerError from None
             if poll is not None and self._received.empty():
                 poll()
+        if message is None:
+            raise PlayerStoppedError("sent bytes that are no ML-Agents message")
         if message.header.status != OK:
-            raise PlayerStoppedError
+            raise PlayerStoppedError("ended the run")
         return message.unity_output
 
     def exchange(self, inputs: UnityInputProto, poll_callback: Callable[[], None] | None = None) -> UnityOutputProto:
@@ -228,7 +232,7 @@ class _DaemonExecutor(Executor):
         self._work.put((future, lambda: function(*args, **kwargs)))
         return future
 
-    def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+    def shutdown(self, *_args: Any, **_kwargs: Any) -> None:
         for _ in range(self.THREADS):
             self._work.put(None)
 

@@ -85,10 +85,10 @@ class Sensor:
                     f"sensor {self.spec.name!r}: an image with values {values.min():g} to {values.max():g} came, "
                     "expected 0 to 1: scale them in the build, or observe them as a vector."
                 )
-        bytes_ = np.rint(values * np.float32(255)).astype(np.uint8)
+        rounded: UInt8Array = np.rint(values * np.float32(255)).astype(np.uint8)
         if self.channels_last:
-            return bytes_.reshape(height, width, channels).transpose(2, 0, 1)
-        return bytes_.reshape(self.spec.shape)
+            return rounded.reshape(height, width, channels).transpose(2, 0, 1)
+        return rounded.reshape(self.spec.shape)
 
     def _sized(self, values: Float32Array, size: int) -> Float32Array:
         if len(values) != size:
@@ -212,4 +212,5 @@ def _layers(data: bytes) -> UInt8Array:
 def _mean(layers: UInt8Array) -> UInt8Array:
     """The mean of uint8 [K, H, W] over K, rounded half up."""
     total = layers.sum(axis=0, dtype=np.uint32)
-    return ((2 * total + len(layers)) // (2 * len(layers))).astype(np.uint8)
+    mean: UInt8Array = ((2 * total + len(layers)) // (2 * len(layers))).astype(np.uint8)
+    return mean

@@ -1,4 +1,4 @@
-"""`UnityEnvironment` of mlagents-envs, made to launch exactly one file, to keep the raw messages and to fail in time."""
+"""`UnityEnvironment` of mlagents-envs, made to launch one exact file, to keep the raw messages and to fail in time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import atexit
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import mlagents_envs
 from mlagents_envs.communicator_objects.agent_info_pb2 import AgentInfoProto
@@ -46,7 +47,6 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
         behaviors: what the build said about each behaviour, by full name (`GridWorld?team=0`).
         infos: the agent infos of the latest exchange, by full name, in the order in which they came.
         package_version: of the Unity package in the build.
-        timed_out: whether the player was lost because it said nothing.
 
     Raises:
         LaunchError: the player died, did not connect in time, or speaks another version of the protocol.
@@ -67,7 +67,6 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
         self.package_version = ""
         self._own_communicator = communicator
         self._waiting = False  # something was sent that no `receive` has fetched
-        self.timed_out = False
         self._ended = ""  # how the player was lost, for every call after that
         self._statistics = StatsSideChannel()
         try:
@@ -85,7 +84,7 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
         finally:
             atexit.unregister(self._close)
 
-    def _get_communicator(self, worker_id: int, base_port: int, timeout_wait: int) -> LoopbackCommunicator:  # noqa: ARG002
+    def _get_communicator(self, *_: Any) -> LoopbackCommunicator:
         return self._own_communicator
 
     def _send_academy_parameters(self, init_parameters: UnityRLInitializationInputProto) -> UnityOutputProto:
@@ -99,8 +98,8 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
             self._own_communicator.receive(self._poll_process)
         except NoAnswerError:
             raise LaunchError(self._launch_timeout()) from None
-        except PlayerStoppedError:
-            raise LaunchError(self._gone("left during the handshake")) from None
+        except PlayerStoppedError as error:
+            raise LaunchError(self._gone(f"{error} during the handshake")) from None
         except ConnectionLostError as error:
             raise LaunchError(str(error)) from None
         return output
@@ -111,9 +110,8 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
         if found.communication_version.split(".")[0] != self.API_VERSION.split(".")[0]:
             raise LaunchError(
                 f"{self._named()} speaks version {found.communication_version or 'unknown'} of the ML-Agents "
-                f"communication API (Unity package {found.package_version or 'unknown'}); expected "
-                f"{self.API_VERSION} (mlagents-envs {mlagents_envs.__version__}): build it with a package of release 18 "
-                "or newer."
+                f"communication API (Unity package {found.package_version or 'unknown'}), expected {self.API_VERSION} "
+                f"(mlagents-envs {mlagents_envs.__version__}): rebuild it with com.unity.ml-agents 2.0 or newer."
             )
 
     def _update_behavior_specs(self, output: UnityOutputProto) -> None:
@@ -155,12 +153,15 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
             raise ConnectionLostError(f"this environment was lost before: {self._ended}")
         try:
             self._own_communicator.send(inputs)
-        except PlayerStoppedError:
-            raise self._lost("is gone") from None
+        except PlayerStoppedError as error:
+            raise self._lost(str(error)) from None
         self._waiting = True
 
-    def receive(self) -> None:
+    def receive(self, *, launching: bool = False) -> None:
         """Waits for the answer and keeps it in `behaviors` and `infos`.
+
+        Args:
+            launching: a missing answer has the causes that a failed launch has; the message lists them.
 
         Raises:
             ConnectionLostError: the player died, left or did not answer in time. It is killed, and this object dead.
@@ -169,10 +170,12 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
         try:
             output = self._own_communicator.receive(self._poll_process)
         except NoAnswerError:
-            self.timed_out = True
-            raise self._lost(f"did not answer within {self._timeout_wait:g} s and was killed") from None
-        except PlayerStoppedError:
-            raise self._lost("ended the run") from None
+            what = f"did not answer within {self._timeout_wait:g} s (option timeout) and was killed"
+            self._ended = self._gone(what, wait=0.0, causes=launching)
+            self._close(0)
+            raise ConnectionLostError(self._ended) from None
+        except PlayerStoppedError as error:
+            raise self._lost(str(error)) from None
         except BridgeError as error:
             self._ended = str(error)
             self._close(0)
@@ -211,41 +214,41 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
     def _named(self) -> str:
         return str(self.player.launch.path) if self.player is not None else "the Unity Editor"
 
-    def _gone(self, what: str) -> str:
+    def _gone(self, what: str, *, wait: float = RETURN_CODE_SECONDS, causes: bool = False) -> str:
+        causes_ = self.causes() if causes else ""
         if self.player is None:
-            return f"{self._named()} {what}: start the play mode again and connect again."
-        ended = self.player.ended(RETURN_CODE_SECONDS)
+            return f"{self._named()} {what}: start the play mode again and connect again.{causes_}"
+        ended = self.player.ended(wait)
         tail = self.player.tail() or "\nThe player wrote no log."
-        return f"{self._named()} {what}{f' ({ended})' if ended else ''}.{tail}"
+        return f"{self._named()} {what}{f' ({ended})' if ended else ''}.{causes_}{tail}"
 
     def _launch_timeout(self) -> str:
-        seconds = f"{self._timeout_wait:g} s"
+        seconds = f"{self._timeout_wait:g} s (option timeout)"
         port = self._own_communicator.port
         if self.player is None:
             return (
-                f"the Unity Editor did not connect to port {port} within {seconds}: open the scene and press Play, with "
-                'every agent\'s Behavior Type "Default".'
+                f"the Unity Editor did not connect to port {port} within {seconds}: open the scene and press Play, "
+                'with every agent\'s Behavior Type "Default".'
             )
-        found = (
+        silent = (
             f"did not connect to port {port}" if self._own_communicator.peer is None else "connected, but said no more"
         )
-        return f"{self._named()} {found} within {seconds} (option timeout) and was killed.{self.causes()}"
+        return self._gone(f"{silent} within {seconds} and was killed", wait=0.0, causes=True)
 
     def causes(self) -> str:
         """What usually keeps a build silent, as lines for an error message, with what can be seen from here."""
         lines = [
             "an older version of this build is still running, or it waits for a person (a dialog, a start button)",
-            "the scene has no ML-Agents agent, or its package (com.unity.ml-agents) is older than release 18",
+            "the scene has no ML-Agents agent, or its package com.unity.ml-agents is older than 1.0",
             'an agent\'s Behavior Type is "Heuristic Only" or "Inference Only"; it must be "Default"',
             "an agent has no Decision Requester and nothing else that calls RequestDecision()",
         ]
         if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-            lines.insert(0, "there is no display here (DISPLAY is not set): run under xvfb-run, or with no_graphics if "
-                            "no agent sees with a camera")  # fmt: skip
+            no_display = "there is no display here (DISPLAY is not set): run under xvfb-run"
+            lines.insert(0, f"{no_display}, or with no_graphics if no agent has a camera")
         elif self._no_graphics:
             lines.insert(0, "no_graphics is on: a camera cannot draw without graphics")
-        tail = self.player.tail() if self.player is not None else ""
-        return "\nUsual causes:\n" + "\n".join(f"- {line}" for line in lines) + tail
+        return "\nUsual causes:\n" + "\n".join(f"- {line}" for line in lines)
 
     def close(self) -> None:
         """Ends the player: it is told to leave, and killed when it does not. Idempotent."""

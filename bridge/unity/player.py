@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -134,7 +135,7 @@ class Player:
 
 def _log_file(args: Sequence[str]) -> Path | None:
     """The file that the caller's own `-logFile` names."""
-    for name, value in zip(args, args[1:], strict=False):
+    for name, value in itertools.pairwise(args):
         if name.lower() == "-logfile":
             return Path(value)
     return None

@@ -1,0 +1,18 @@
+"""The contract test over the simulated build: both image layouts, both compressions, one and nine areas, two players."""
+
+from __future__ import annotations
+
+from bridge import EnvSpec
+from bridge.contract import BridgeContract
+
+
+def gridworld(*args: str, **options: object) -> EnvSpec:
+    return EnvSpec("unity", "simulated/GridWorld", {"env_args": args, "timeout": 20.0, **options})
+
+
+class TestOneArea(BridgeContract):
+    env_spec = gridworld()
+
+
+class TestNineAreas(BridgeContract):
+    env_spec = gridworld("--areas", "9")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,20 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def launch(free_port: int, tmp_path: Path) -> Iterator[Launch]:
+def launch(free_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launch]:
     """`launch(*arguments, seed=1, timeout_wait=20, **client_options)`: the stock client on a freshly started build."""
     opened: list[UnityEnvironment] = []
+    players: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def record(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        players.append(popen(*arguments, **options))
+        return players[-1]
 
     def start(*arguments: str, seed: int = 1, timeout_wait: int = 20, **options: Any) -> UnityEnvironment:
         environment = UnityEnvironment(
-            str(options.pop("file_name", LAUNCHER)),
-            base_port=free_port + len(opened),
+            str(LAUNCHER),
+            base_port=free_port,
             seed=seed,
             timeout_wait=timeout_wait,
             additional_args=list(arguments),
@@ -46,7 +53,11 @@ def launch(free_port: int, tmp_path: Path) -> Iterator[Launch]:
         opened.append(environment)
         return environment
 
+    monkeypatch.setattr("mlagents_envs.env_utils.subprocess.Popen", record)
     yield start
+    for player in players:  # the client kills without reaping, and waits for a player that hangs
+        player.kill()
+        player.wait()
     for environment in opened:
         if environment._loaded:
             environment.close()

@@ -38,9 +38,8 @@ def test_defaults() -> None:
 
 
 def test_the_last_port_wins_and_unknown_arguments_are_left_alone() -> None:
-    parsed = arguments.parse(
-        ["--mlagents-port", "1", "--num", "3", "-force-vulkan", "plain", "--mlagents-port", "2", "--areas", "9", "-x=1"]
-    )
+    line = "--mlagents-port 1 --num 3 -force-vulkan plain --mlagents-port 2 --areas 9 -x=1"
+    parsed = arguments.parse(line.split())
     assert parsed.port == 2
     assert parsed.rest == ("--num", "3", "-force-vulkan", "plain", "--areas", "9", "-x=1")
     assert configure(parsed.rest).keywords == {"areas": 9}  # type: ignore[attr-defined]

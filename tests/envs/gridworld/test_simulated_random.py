@@ -12,7 +12,7 @@ from envs.simulated.random import UnityRandom
 
 
 def test_the_algorithm_is_marsaglias_xorshift128() -> None:
-    """ "Xorshift RNGs" (2003), page 5: the printed state x=123456789, ... begins with 3701687786."""
+    """The initial state of the paper (2003), and the numbers that every implementation begins with from there."""
     rng = UnityRandom(0)
     rng._x, rng._y, rng._z, rng._w = 123456789, 362436069, 521288629, 88675123
     assert [rng.next() for _ in range(3)] == [3701687786, 458299110, 2500872618]

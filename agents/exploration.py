@@ -19,13 +19,15 @@ ActionArray = npt.NDArray[np.int32]
 
 def greedy(q: FloatArray, mask: BoolArray, layout: BranchLayout) -> ActionArray:
     """The allowed action of the highest value per branch. q, mask: [N, total] -> int32 [N, branches]."""
-    return layout.pad(np.where(mask, q, -np.inf), -np.inf).argmax(axis=2).astype(np.int32)
+    best: ActionArray = layout.pad(np.where(mask, q, -np.inf), -np.inf).argmax(axis=2).astype(np.int32)
+    return best
 
 
 def uniform(mask: BoolArray, layout: BranchLayout, rng: np.random.Generator) -> ActionArray:
     """Uniform among the allowed actions of each branch. mask [N, total] -> int32 [N, branches]."""
     draws = np.where(mask, rng.random(mask.shape), -1.0)
-    return layout.pad(draws, -2.0).argmax(axis=2).astype(np.int32)
+    drawn: ActionArray = layout.pad(draws, -2.0).argmax(axis=2).astype(np.int32)
+    return drawn
 
 
 def boltzmann(

@@ -102,9 +102,11 @@ class QNetwork(nn.Module):
         layout = BranchLayout(branches)
         self.advantage = nn.Linear(last, layout.total)
         self.value = nn.Linear(last, 1) if dueling else None
-        # [total, total]: the mean of each value's own branch
-        centre = torch.block_diag(*(torch.full((size, size), 1.0 / size) for size in branches))
-        self.register_buffer("_centre", centre if dueling else torch.zeros(0), persistent=False)
+        # [total, total]: from advantages to the mean of each one's branch
+        centre = torch.zeros(layout.total, layout.total)
+        for start, size in zip(layout.offsets, layout.sizes, strict=True):
+            centre[start : start + size, start : start + size] = 1.0 / size
+        self.register_buffer("_centre", centre, persistent=False)
 
     def forward(self, obs: Sequence[Tensor]) -> Tensor:
         parts = [encode(self._image(obs, index)) for index, encode in zip(self._images, self.encoders, strict=True)]

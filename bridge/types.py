@@ -35,6 +35,7 @@ class StepType(IntEnum):
 
 _LAST = int(StepType.LAST)  # numpy compares with a plain int in a fifth of the time
 
+
 @dataclass(frozen=True)
 class EnvSpec:
     """A frozen, picklable description from which any process can build the environment.
@@ -162,7 +163,8 @@ class Steps:
     @property
     def deciding(self) -> Steps:
         """The rows that want an action."""
-        return self.select(self.wants_action)
+        wants = self.wants_action
+        return self if wants.all() else self.select(wants)
 
 
 def concatenate(parts: Sequence[Steps]) -> Steps:

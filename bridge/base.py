@@ -82,8 +82,8 @@ class Bridge(ABC):
         if not self._sent:
             raise SequenceError("receive() without send(): there is nothing to wait for.")
         self._sent = False
-        self._steps, steps = None, self._receive()
-        self._steps = self._verified(steps)
+        self._steps = None  # after a failure, only reset is left
+        self._steps = self._verified(self._receive())
         return self._steps
 
     def step(self, actions: npt.ArrayLike) -> Steps:

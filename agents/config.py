@@ -96,8 +96,10 @@ class NetworkConfig(Section):
     encoder: Literal["nature", "simple"] = Field(
         "simple", description="images: nature = conv 32 8/4, 64 4/2, 64 3/1; simple = conv 16 8/4, 32 4/2"
     )
-    goal: Literal["gate", "concat"] = Field(
-        "concat", description="gate = one copy of the image per goal, times the goal; concat = joined after the encoder"
+    goal: Literal["gate", "product", "concat"] = Field(
+        "concat",
+        description="gate = one copy of the image per goal, times the goal; product = the same with the encoded image; "
+        "concat = joined after the encoder",
     )
     hidden: Sizes = Field((128,), description="units of the fully connected layers")
     activation: Literal["relu", "elu"] = Field("relu", description="activation after each layer")

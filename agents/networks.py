@@ -56,13 +56,14 @@ class QNetwork(nn.Module):
         branches: number of actions of each branch; several are decoupled heads (DecQN, arXiv 2210.12566).
         encoder: a name of `ENCODERS`, for images.
         goal: `gate`: the image enters once per element of the goal, multiplied by it, on channels, and the goal goes
-            nowhere else; `concat`: the goal joins the other vectors after the encoder.
+            nowhere else; `product`: the same with the encoded image instead of the image; `concat`: the goal joins the
+            other vectors after the encoder.
         hidden: units of the fully connected layers.
         dueling: state value plus advantages centred per branch (arXiv 1511.06581; BDQ, arXiv 1711.08946).
         normalize: vectors (not goals) pass a `RunningNorm`.
 
     Raises:
-        ValueError: an image too small for the encoder, or `gate` without both an image and a goal.
+        ValueError: an image too small for the encoder, or a goal to multiply with but no image.
     """
 
     def __init__(
@@ -83,19 +84,22 @@ class QNetwork(nn.Module):
         self._images = [i for i, item in enumerate(observations) if item.kind == "image"]
         self._goals = [i for i, item in enumerate(observations) if item.kind == "vector" and item.is_goal]
         plain = [i for i, item in enumerate(observations) if item.kind == "vector" and not item.is_goal]
-        self._gated = goal == "gate" and bool(self._images) and bool(self._goals)
-        if goal == "gate" and not self._gated and self._goals:
-            raise ValueError("network.goal gate needs an image; use concat for vectors.")
-        self._vectors = plain if self._gated else sorted(plain + self._goals)
-        goal_size = sum(observations[i].shape[0] for i in self._goals)
-        copies = goal_size if self._gated else 1
+        self._goal = goal if self._goals else "concat"
+        if self._goal != "concat" and not self._images:
+            raise ValueError(
+                f"network.goal {goal} multiplies an image with the goal, but there is no image; use concat."
+            )
+        self._vectors = sorted(plain + self._goals) if self._goal == "concat" else plain
+        copies = 1 if self._goal == "concat" else sum(observations[i].shape[0] for i in self._goals)
         self.encoders = nn.ModuleList(
-            _conv_encoder(observations[i], copies, encoder, ACTIVATIONS[activation]) for i in self._images
+            _conv_encoder(observations[i], copies if goal == "gate" else 1, encoder, ACTIVATIONS[activation])
+            for i in self._images
         )
         self.norms = nn.ModuleDict(
             {str(i): RunningNorm(observations[i].shape[0]) for i in plain if normalize},
         )
         width = sum(_encoded_size(observations[i].shape, encoder) for i in self._images)
+        width *= copies if self._goal == "product" else 1
         width += sum(observations[i].shape[0] for i in self._vectors)
         self.body = _mlp(width, hidden, ACTIVATIONS[activation], layer_norm)
         last = hidden[-1] if hidden else width
@@ -109,7 +113,7 @@ class QNetwork(nn.Module):
         self.register_buffer("_centre", centre, persistent=False)
 
     def forward(self, obs: Sequence[Tensor]) -> Tensor:
-        parts = [encode(self._image(obs, index)) for index, encode in zip(self._images, self.encoders, strict=True)]
+        parts = [self._encoded(obs, index, encode) for index, encode in zip(self._images, self.encoders, strict=True)]
         parts += [self.norms[str(i)](obs[i]) if str(i) in self.norms else obs[i] for i in self._vectors]
         features = self.body(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))
         advantage: Tensor = self.advantage(features)
@@ -123,12 +127,17 @@ class QNetwork(nn.Module):
         for index, norm in self.norms.items():
             norm.update(obs[int(index)])  # type: ignore[operator]
 
-    def _image(self, obs: Sequence[Tensor], index: int) -> Tensor:
+    def _encoded(self, obs: Sequence[Tensor], index: int, encode: nn.Module) -> Tensor:
         image = obs[index].float() / 255.0  # [batch, C, H, W], 0..1
-        if not self._gated:
-            return image
-        goal = torch.cat([obs[i] for i in self._goals], dim=1)  # [batch, G]
-        return (goal[:, :, None, None, None] * image[:, None]).flatten(1, 2)  # [batch, G * C, H, W]
+        if self._goal == "gate":
+            image = (self._goal_of(obs)[:, :, None, None, None] * image[:, None]).flatten(1, 2)  # [batch, G * C, H, W]
+        features: Tensor = encode(image)
+        if self._goal == "product":
+            features = (self._goal_of(obs)[:, :, None] * features[:, None]).flatten(1)  # [batch, G * features]
+        return features
+
+    def _goal_of(self, obs: Sequence[Tensor]) -> Tensor:
+        return torch.cat([obs[i] for i in self._goals], dim=1)  # [batch, G]
 
 
 def summary(network: nn.Module) -> str:

@@ -25,6 +25,9 @@ from bridge.connect import connect
 from bridge.errors import ActionError, SequenceError, UsageError
 from bridge.types import EnvSpec, Int32Array, Steps, StepType, first_episode_id
 
+#: An agent reports again, or ends its episode, within so many exchanges.
+PATIENCE = 20
+
 
 class BridgeContract:
     """Subclass it, name the subclass `Test...` and give it an `env_spec`.
@@ -74,8 +77,12 @@ class BridgeContract:
 
     def test_rows_are_as_declared(self) -> None:
         with self.open() as bridge:
-            for steps in play(bridge, self.exchanges):
+            rng = np.random.default_rng(0)
+            steps = bridge.reset()
+            for _ in range(self.exchanges):
                 assert_declared(bridge, steps)
+                steps = bridge.step(choose(bridge, steps, rng))
+            assert_declared(bridge, steps)
 
     def test_episodes_are_first_mid_last(self) -> None:
         with self.open() as bridge:
@@ -291,12 +298,12 @@ def assert_declared(bridge: Bridge, steps: Steps) -> None:
 
 
 def assert_grammar(record: Sequence[Steps], resets: Sequence[int] = ()) -> None:
-    """Every episode is FIRST MID* LAST, its id is new and above the worker's earlier ones.
+    """Every episode is FIRST MID* LAST, its id is new and above the worker's earlier ones, and none falls silent.
 
     Args:
         resets: indices in `record` where `reset` cut all open episodes short.
     """
-    open_episodes: set[int] = set()
+    open_episodes: dict[int, int] = {}  # to the exchange of the latest row
     newest: dict[int, int] = {}  # by worker
     for index, steps in enumerate(record):
         if index in resets:
@@ -307,11 +314,13 @@ def assert_grammar(record: Sequence[Steps], resets: Sequence[int] = ()) -> None:
             if kind == StepType.FIRST:
                 assert episode > newest.get(worker, -1), f"episode {episode} started after {newest[worker]}"
                 newest[worker] = episode
-                open_episodes.add(episode)
-                continue
-            assert episode in open_episodes, f"exchange {index}: a row of episode {episode}, which is not open"
+            else:
+                assert episode in open_episodes, f"exchange {index}: a row of episode {episode}, which is not open"
+            open_episodes[episode] = index
             if kind == StepType.LAST:
-                open_episodes.remove(episode)
+                del open_episodes[episode]
+    for episode, index in open_episodes.items():
+        assert len(record) - index <= PATIENCE, f"episode {episode} fell silent after exchange {index}"
 
 
 def assert_same(left: Steps, right: Steps, *, ids: bool = True) -> None:

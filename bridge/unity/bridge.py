@@ -88,8 +88,9 @@ class UnityBridge(Bridge):
     def _nobody_decides(self) -> str:
         launcher = self._launcher
         wanted = launcher.options.behavior
+        whose = "any behaviour" if wanted is None else f"behaviour {wanted!r}"
         return (
-            f"{launcher.env_spec.target} runs, but no agent of {f'behaviour {wanted!r}' if wanted else 'any behaviour'} "
+            f"{launcher.env_spec.target} runs, but no agent of {whose} "
             f"asked for a decision within {launcher.options.timeout:g} s (option timeout); the build's behaviours: "
             f"{', '.join(sorted(self._environment.behaviors)) or 'none'}.{self._environment.causes()}"
         )

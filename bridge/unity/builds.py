@@ -2,7 +2,7 @@
 
 `NAME` is `editor` (play mode of the Unity Editor), a path to a build, or the name of one below a folder of builds.
 
-Search order. Paths are looked up relative to the working directory first. Names are looked up in the folder of the
+Search order. Paths are looked up relative to the working directory first (those that begin with a dot only there). Names are looked up in the folder of the
 option `builds_dir`, or, without it, in `unity_builds` of the working directory and then in the `unity_builds` beside
 this package. In each of them the first of these that exists is it, NAME being the last part of what was given:
 
@@ -59,8 +59,10 @@ def find_build(target: str, builds_dir: str | None = None) -> Launch:
         return Launch(None, ())
     if not target.strip():
         raise UsageError("the name of the build is empty; expected a name, a path, or editor.")
-    wanted = Path(target).expanduser()
-    roots = [Path(builds_dir).expanduser()] if builds_dir is not None else [Path(BUILDS), HOME / BUILDS]
+    wanted = _home_expanded(target)
+    roots = [_home_expanded(builds_dir)] if builds_dir is not None else [Path(BUILDS), HOME / BUILDS]
+    if target.startswith("."):
+        roots = []
     bases = _unique([Path(), *roots] if _is_path(target) else roots)
     for base in bases:
         for found in _candidates(base / wanted, sys.platform):
@@ -80,7 +82,15 @@ def find_build(target: str, builds_dir: str | None = None) -> Launch:
 def _is_path(target: str) -> bool:
     """Whether the working directory counts: a folder is named, or the extension of a build."""
     separators = (os.sep, os.altsep or os.sep, "/", "~")
-    return any(mark in target for mark in separators) or Path(target).suffix in EXTENSIONS.values()
+    named = any(mark in target for mark in separators) or Path(target).suffix in EXTENSIONS.values()
+    return named or target.startswith(".")
+
+
+def _home_expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{path!r} names a home folder that does not exist ({error}); expected a path.") from error
 
 
 def _candidates(wanted: Path, platform: str) -> Iterator[Path]:

@@ -71,7 +71,10 @@ class Sensor:
         channels, height, width = self.spec.shape
         if message.compression_type == PNG:
             data = message.compressed_data
-            picture = png_picture(data, channels, tuple(message.compressed_channel_mapping))
+            try:
+                picture = png_picture(data, channels, tuple(message.compressed_channel_mapping))
+            except ValueError as error:
+                raise DataError(f"sensor {self.spec.name!r}: {error}") from error
             if picture.shape != self.spec.shape:
                 raise DataError(
                     f"sensor {self.spec.name!r}: a picture of shape {picture.shape} (channels, height, width) came, "
@@ -163,11 +166,14 @@ def png_picture(data: bytes, channels: int, mapping: tuple[int, ...]) -> UInt8Ar
         channels: how many the build declares.
         mapping: for each channel of all PNGs together the channel of the image that it is averaged into, -1 for none;
             empty: the PNGs' first channels are the image's, or their mean if it has one.
+
+    Raises:
+        ValueError: no such PNGs, or a mapping that does not fit them.
     """
     layers = np.concatenate([_layers(part) for part in split_pngs(data)])  # uint8 [all channels, H, W]
     if mapping:
         if len(mapping) != len(layers) or set(mapping) - {-1} != set(range(max(mapping) + 1)):
-            raise DataError(f"a compressed image of {len(layers)} channels came with the channel mapping {mapping}.")
+            raise ValueError(f"a compressed image of {len(layers)} channels came with the channel mapping {mapping}.")
         picture = layers
         if mapping != tuple(range(len(layers))):
             picture = np.stack([_mean(layers[np.equal(mapping, index)]) for index in range(max(mapping) + 1)])
@@ -189,7 +195,7 @@ def split_pngs(data: bytes) -> list[bytes]:
         kind = b""
         while kind != b"IEND":
             if end + 8 > len(data):
-                raise DataError("a compressed image came cut off in the middle of a PNG.")
+                raise ValueError("a compressed image came cut off in the middle of a PNG.")
             length, kind = struct.unpack_from(">I4s", data, end)
             end += 12 + length
         parts.append(data[start:end])
@@ -202,10 +208,10 @@ def _layers(data: bytes) -> UInt8Array:
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.mode not in ("L", "LA", "RGB", "RGBA"):
-                raise DataError(f"a PNG of mode {image.mode} came, expected 8-bit grayscale or RGB.")
+                raise ValueError(f"a PNG of mode {image.mode} came, expected 8-bit grayscale or RGB.")
             pixels = np.asarray(image)
     except (OSError, SyntaxError) as error:
-        raise DataError(f"a compressed image came that is no readable PNG: {error}.") from error
+        raise ValueError(f"a compressed image came that is no readable PNG: {error}.") from error
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 

@@ -166,7 +166,6 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
         Raises:
             ConnectionLostError: the player died, left or did not answer in time. It is killed, and this object dead.
         """
-        self._waiting = False
         try:
             output = self._own_communicator.receive(self._poll_process)
         except NoAnswerError:
@@ -180,6 +179,7 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
             self._ended = str(error)
             self._close(0)
             raise
+        self._waiting = False  # not before: Ctrl-C while waiting leaves an answer on its way
         self._update_behavior_specs(output)
         self._update_state(output.rl_output)
 

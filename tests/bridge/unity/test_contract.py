@@ -1,4 +1,4 @@
-"""The contract test over the simulated build: both image layouts, both compressions, one and nine areas, two players."""
+"""The contract test over the simulated build: image layouts, compressions, one and nine areas, two players."""
 
 from __future__ import annotations
 
@@ -16,3 +16,13 @@ class TestOneArea(BridgeContract):
 
 class TestNineAreas(BridgeContract):
     env_spec = gridworld("--areas", "9")
+
+
+class TestTwoPlayersOtherLayout(BridgeContract):
+    env_spec = gridworld("--layout", "chw", num_envs=2)
+    exchanges = 80
+
+
+class TestUncompressedImagesWithoutNoop(BridgeContract):
+    env_spec = gridworld("--compression", "none", "--layout", "hwc", "--areas", "2", codec="offset")
+    exchanges = 60

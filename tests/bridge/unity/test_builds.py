@@ -1,0 +1,262 @@
+"""Which file a name or path means: the search order, other systems' builds, odd names."""
+
+from __future__ import annotations
+
+import logging
+import plistlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from bridge import EnvSpec, connect
+from bridge.errors import LaunchError, UsageError
+from bridge.unity import builds
+from bridge.unity.builds import find_build
+from tests.bridge.unity.scripted import brain, info, report, write_player
+
+ELF, PE, MACHO = b"\x7fELF\x02\x01", b"MZ\x90\x00", b"\xcf\xfa\xed\xfe"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory's `unity_builds`, with no other folder of builds to be seen."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "platform", "linux")
+    home = tmp_path / "home"
+    launcher = home / "unity_builds" / "simulated" / "GridWorld.x86_64"
+    launcher.parent.mkdir(parents=True)
+    launcher.write_text("#!/usr/bin/env python3\n")
+    monkeypatch.setattr(builds, "HOME", home)
+    folder = tmp_path / "unity_builds"
+    folder.mkdir()
+    return folder
+
+
+def program(path: Path, head: bytes = ELF) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(head + b"rest")
+    path.chmod(0o755)
+    return path
+
+
+def application(path: Path, executable: str = "Player") -> Path:
+    program(path / "Contents" / "MacOS" / executable, MACHO)
+    (path / "Contents" / "Info.plist").write_bytes(plistlib.dumps({"CFBundleExecutable": executable}))
+    return path
+
+
+LINUX = [
+    "Scene",
+    "Scene.x86_64",
+    "Scene/Scene.x86_64",
+    "Scene_Linux/Scene.x86_64",
+    "Scene_Linux/Other.x86_64",
+    "Scene/Other.x86_64",
+]
+WINDOWS = ["Scene/Scene.exe", "Scene_Windows/Scene.exe", "Scene.exe", "Scene_Windows/Other.exe", "Scene/Other.exe"]
+MACOS = [
+    "Scene.app",
+    "Scene_Darwin.app",
+    "Scene/Scene.app",
+    "Scene_Darwin/Scene.app",
+    "Scene_Darwin/Other.app",
+    "Scene/Other.app",
+]
+LAYOUTS = [
+    *(("linux", ELF, layout) for layout in LINUX),
+    *(("win32", PE, layout) for layout in WINDOWS),
+    *(("darwin", MACHO, layout) for layout in MACOS),
+]
+
+
+@pytest.mark.parametrize(("system", "head", "layout"), LAYOUTS)
+def test_every_documented_layout_is_found(
+    root: Path, monkeypatch: pytest.MonkeyPatch, system: str, head: bytes, layout: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    assert builds.__doc__ is not None
+    made = root / layout
+    made = application(made) if system == "darwin" else program(made, head)
+    if system == "win32":
+        program(made.parent / "UnityCrashHandler64.exe", PE)
+    launch = find_build("Scene")
+    assert launch.path == made
+    executable = made / "Contents" / "MacOS" / "Player" if system == "darwin" else made
+    assert launch.command == (str(executable),)
+
+
+@pytest.mark.parametrize(("system", "head", "layouts"), [("linux", ELF, LINUX[1:]), ("win32", PE, WINDOWS)])
+def test_earlier_layouts_win(
+    root: Path, monkeypatch: pytest.MonkeyPatch, system: str, head: bytes, layouts: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    for layout in reversed(layouts[:3]):
+        program(root / layout, head)
+        assert find_build("Scene").path == root / layout
+
+
+def test_the_working_directory_comes_before_the_package_and_builds_dir_replaces_both(
+    root: Path, tmp_path: Path
+) -> None:
+    beside = program(builds.HOME / "unity_builds" / "Scene.x86_64")
+    assert find_build("Scene").path == beside
+    here = program(root / "Scene.x86_64")
+    assert find_build("Scene").path == here
+    other = program(tmp_path / "my builds" / "Scene.x86_64")
+    assert find_build("Scene", str(other.parent)).path == other
+    with pytest.raises(UsageError, match="no build 'Scenery'"):
+        find_build("Scenery", str(other.parent))
+
+
+def test_paths_are_relative_to_the_working_directory_or_absolute(root: Path, tmp_path: Path) -> None:
+    made = program(tmp_path / "elsewhere" / "Scene_Linux" / "Scene.x86_64")
+    for target in (str(made), "elsewhere/Scene_Linux/Scene.x86_64", "./elsewhere/Scene", str(made.with_suffix(""))):
+        assert find_build(target).path == made
+    here = program(tmp_path / "Scene.x86_64")
+    assert find_build("Scene.x86_64").path == here
+    with pytest.raises(UsageError, match="no build 'Scene'"):
+        find_build("Scene")  # a bare name does not mean the working directory
+
+
+def test_the_editor_is_attached_to(root: Path) -> None:
+    assert find_build("editor").is_editor
+
+
+def test_gridworld_falls_back_to_the_simulated_one_and_says_so(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    launcher = builds.HOME / "unity_builds" / "simulated" / "GridWorld.x86_64"
+    with caplog.at_level(logging.WARNING, "bridge.unity"):
+        launch = find_build("GridWorld")
+    assert launch.command == (sys.executable, str(launcher))
+    assert launch.simulated
+    (record,) = caplog.records
+    assert "using the simulated one" in record.getMessage()
+    caplog.clear()
+    made = program(root / "GridWorld.x86_64")
+    assert find_build("GridWorld").path == made
+    assert find_build("simulated/GridWorld").path == launcher
+    assert not caplog.records
+
+
+def test_where_only_the_packages_are_installed_the_module_is_run(root: Path) -> None:
+    (builds.HOME / "unity_builds" / "simulated" / "GridWorld.x86_64").unlink()
+    with pytest.raises(UsageError, match="not installed"):
+        find_build("simulated/GridWorld")
+    (builds.HOME / "envs" / "gridworld").mkdir(parents=True)
+    launch = find_build("simulated/GridWorld")
+    assert launch.command == (sys.executable, "-P", "-m", "envs.gridworld")
+    assert launch.environment["PYTHONPATH"].startswith(str(builds.HOME))
+
+
+def test_no_other_build_falls_back(root: Path) -> None:
+    with pytest.raises(UsageError, match="there are simulated"):
+        find_build("PushBlock")
+
+
+@pytest.mark.parametrize(
+    ("layout", "head", "system"),
+    [("GridWorld_Windows/GridWorld.exe", PE, "Windows"), ("GridWorld.app/Contents/MacOS/GridWorld", MACHO, "macOS")],
+)
+def test_a_build_for_another_system_is_an_error_and_never_a_fallback(
+    root: Path, layout: str, head: bytes, system: str
+) -> None:
+    program(root / layout, head)
+    with pytest.raises(UsageError, match=f"GridWorld.* is a build for {system}, but this is Linux; expected a .x86_64"):
+        find_build("GridWorld")
+    real = program(builds.HOME / "unity_builds" / "GridWorld.x86_64")
+    assert find_build("GridWorld").path == real, "one for this system, wherever it lies, is no fallback"
+
+
+def test_the_first_bytes_count_more_than_the_name(root: Path) -> None:
+    program(root / "Scene.x86_64", PE)
+    with pytest.raises(UsageError, match="is a build for Windows"):
+        find_build("Scene")
+    with pytest.raises(UsageError, match="is a build for Windows"):
+        find_build(str(program(root / "Scene", PE)))
+
+
+def test_a_build_that_may_not_be_executed_is_an_error(root: Path) -> None:
+    made = program(root / "GridWorld.x86_64")
+    made.chmod(0o644)
+    with pytest.raises(UsageError, match=f'chmod \\+x "{made}"'):
+        find_build("GridWorld")
+
+
+def test_an_application_without_a_program_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    (root / "Scene.app").mkdir()
+    with pytest.raises(UsageError, match="has no program"):
+        find_build("Scene")
+
+
+BAD = [
+    "",
+    " ",
+    ".",
+    "..",
+    "/",
+    "absent",
+    "absent/absent",
+    "/absent",
+    "Scene\x00",
+    "~no-such-user/Scene",
+    "./Scene",
+    "*",
+    "[S]cene",
+]
+
+
+@pytest.mark.parametrize("target", BAD)
+def test_bad_values_are_one_line(root: Path, target: str) -> None:
+    program(root / "Scene.x86_64")
+    with pytest.raises(UsageError) as caught:
+        find_build(target)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_a_build_says_what_it_holds(root: Path) -> None:
+    program(root / "Scene" / "one.x86_64")
+    program(root / "Scene" / "two.x86_64")
+    with pytest.raises(UsageError, match=r"is no build .it holds one.x86_64, two.x86_64"):
+        find_build("Scene")
+
+
+def test_a_near_name_is_proposed(root: Path) -> None:
+    program(root / "PushBlock.x86_64")
+    with pytest.raises(UsageError, match="did you mean 'PushBlock'"):
+        find_build("PushBlok")
+
+
+ODD = ["a b", "[1]", "a.app.b", "a.exe", "Größe-格子", "-x", "$HOME", "*", "my.x86_64.apps"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names that Windows does not allow")
+@pytest.mark.parametrize("odd", ODD)
+def test_exactly_the_given_file_is_launched(tmp_path: Path, odd: str) -> None:
+    scene = [report({"B": [info(0)]}, [brain("B", 3)])]
+    decoy = write_player(tmp_path / "1", [report({"Wrong": [info(0)]}, [brain("Wrong", 3)])])
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "Scripted.x86_64").symlink_to(decoy)
+    player = write_player(tmp_path / odd, scene, name=f"{odd} Player.x86_64")
+    with connect(EnvSpec("unity", str(player), {"timeout": 10.0})) as bridge:
+        assert bridge.spec.name == "B"
+
+
+def test_a_symbolic_link_is_followed(tmp_path: Path) -> None:
+    player = write_player(tmp_path / "real", [report({"B": [info(0)]}, [brain("B", 3)])])
+    link = tmp_path / "Link.x86_64"
+    link.symlink_to(player)
+    assert find_build(str(link)).path == link
+    link.unlink()
+    link.symlink_to(tmp_path / "gone")
+    with pytest.raises(UsageError, match="no build"):
+        find_build(str(link))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="how Linux refuses a file")
+def test_a_file_that_the_system_cannot_run_is_one_sentence(tmp_path: Path) -> None:
+    player = program(tmp_path / "Scene.x86_64", b"no program")
+    with pytest.raises(
+        LaunchError, match=r"cannot start .*Scene.x86_64: Exec format error; expected a build for linux"
+    ):
+        connect(EnvSpec("unity", str(player), {"timeout": 2.0}))

@@ -91,7 +91,8 @@ class Exploration:
     ) -> ActionArray:
         branches = len(self._layout.sizes)
         nothing = np.full(branches, -1, np.int32)
-        held = np.stack([self._held.get(episode, nothing) for episode in episodes.tolist()])  # [N, branches]
+        held = np.array([self._held.get(episode, nothing) for episode in episodes.tolist()], np.int32)
+        held = held.reshape(-1, branches)  # also when nobody decides
         allowed = self._layout.pad(mask, False)
         rows, columns = np.ogrid[: len(q), :branches]
         going_on = (held >= 0) & allowed[rows, columns, held]

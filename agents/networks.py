@@ -128,7 +128,7 @@ class QNetwork(nn.Module):
             norm.update(obs[int(index)])  # type: ignore[operator]
 
     def _encoded(self, obs: Sequence[Tensor], index: int, encode: nn.Module) -> Tensor:
-        image = obs[index].float() / 255.0  # [batch, C, H, W], 0..1
+        image = obs[index].float().mul_(1.0 / 255.0)  # [batch, C, H, W], 0..1
         if self._goal == "gate":
             image = (self._goal_of(obs)[:, :, None, None, None] * image[:, None]).flatten(1, 2)  # [batch, G * C, H, W]
         features: Tensor = encode(image)

@@ -66,7 +66,8 @@ class Counter(gymnasium.Env[Any, Any]):
 class ReusedBuffer(Counter):
     """Hands out the same array every time, as fast environments do."""
 
-    buffer = np.zeros(4)
+    observation_space = spaces.Box(-np.inf, np.inf, (4,), np.float32)
+    buffer = np.zeros(4, np.float32)
 
     def _observe(self) -> Any:
         self.buffer[:] = super()._observe()

@@ -57,6 +57,8 @@ def test_channels_move_and_pixels_stay() -> None:
             np.testing.assert_array_equal(found[3 * frame + channel], picture[frame, :, :, channel])
     first = np.arange(60, dtype=np.uint8).reshape(3, 5, 4)  # [C, H, W]
     np.testing.assert_array_equal(layout(first.shape, BYTE).convert(first), first)
+    assert layout((8, 8, 8), BYTE).channels_last
+    assert not layout((7, 8, 8), BYTE).channels_last
 
 
 def test_values_from_0_to_1_are_rounded_to_bytes() -> None:

@@ -2,9 +2,10 @@
 
 `NAME` is `editor` (play mode of the Unity Editor), a path to a build, or the name of one below a folder of builds.
 
-Search order. Paths are looked up relative to the working directory first (those that begin with a dot only there). Names are looked up in the folder of the
-option `builds_dir`, or, without it, in `unity_builds` of the working directory and then in the `unity_builds` beside
-this package. In each of them the first of these that exists is it, NAME being the last part of what was given:
+Search order. Paths are looked up relative to the working directory first (those that begin with a dot only there).
+Names are looked up in the folder of the option `builds_dir`, or, without it, in `unity_builds` of the working directory
+and then in the `unity_builds` beside this package. In each of them the first of these that exists is it, NAME being the
+last part of what was given:
 
     any system   the file NAME itself
     Linux        NAME.x86_64, NAME/NAME.x86_64, NAME_Linux/NAME.x86_64, NAME_Linux/*.x86_64, NAME/*.x86_64

@@ -18,7 +18,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -74,11 +74,15 @@ class LoopbackCommunicator(Communicator):  # type: ignore[misc]
         self._lock = threading.Lock()
         self._call: grpc.ServicerContext | None = None  # the player's call that waits for a reply
         self._closed = False
-        self._executor = _DaemonExecutor()
-        self._server = self._listen(port)
-
-    def _listen(self, port: int) -> grpc.Server:
         addresses = [address for address in ("127.0.0.1", "::1") if _is_free(address, port)]
+        self._executor = _DaemonExecutor()
+        try:
+            self._server = self._listen(addresses, port)
+        except BaseException:
+            self._executor.shutdown()
+            raise
+
+    def _listen(self, addresses: Sequence[str], port: int) -> grpc.Server:
         server = grpc.server(self._executor, options=OPTIONS)
         handler = grpc.unary_unary_rpc_method_handler(
             self._exchange_call, response_serializer=UnityMessageProto.SerializeToString
@@ -119,9 +123,9 @@ class LoopbackCommunicator(Communicator):  # type: ignore[misc]
         message.header.status = OK
         message.unity_input.CopyFrom(inputs)
         with self._lock:
-            call, self._call = self._call, None
-        if call is None or not call.is_active():
-            raise PlayerStoppedError("is gone")
+            if self._call is None or not self._call.is_active():
+                raise PlayerStoppedError("is gone")
+            self._call = None
         self._replies.put(message)
 
     def receive(self, poll: Callable[[], None] | None = None) -> UnityOutputProto:

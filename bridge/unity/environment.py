@@ -169,7 +169,7 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
         try:
             output = self._own_communicator.receive(self._poll_process)
         except NoAnswerError:
-            what = f"did not answer within {self._timeout_wait:g} s (option timeout) and was killed"
+            what = f"did not answer within {self._own_communicator.timeout:g} s (option timeout) and was killed"
             self._ended = self._gone(what, wait=0.0, causes=launching)
             self._close(0)
             raise ConnectionLostError(self._ended) from None
@@ -185,7 +185,7 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
 
     def settle(self) -> None:
         """Fetches and forgets the answer to something that was sent, if there is one on its way."""
-        if self._waiting:
+        if self._waiting and not self._ended:
             self.receive()
 
     def metrics(self) -> dict[str, float]:
@@ -223,7 +223,7 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
         return f"{self._named()} {what}{f' ({ended})' if ended else ''}.{causes_}{tail}"
 
     def _launch_timeout(self) -> str:
-        seconds = f"{self._timeout_wait:g} s (option timeout)"
+        seconds = f"{self._own_communicator.timeout:g} s (option timeout)"
         port = self._own_communicator.port
         if self.player is None:
             return (

@@ -59,6 +59,7 @@ def hello(version: str = "1.5.0") -> UnityMessageProto:
     output = message.unity_output.rl_initialization_output
     output.communication_version = version
     output.package_version = "2.0.0"
+    output.capabilities.baseRLCapabilities = True
     return message
 
 

@@ -99,7 +99,8 @@ class Replay:
         """Stores N rows, the oldest make room. mask: bool [N, total]. Returns their frames, int64 [N]."""
         frames = np.arange(self._frames, self._frames + len(mask), dtype=np.int64)
         slots = frames % self.capacity
-        for slot in slots[self._place[slots] >= 0].tolist():
+        # Each once: more rows than the ring holds come round to the same slot.
+        for slot in dict.fromkeys(slots[self._place[slots] >= 0].tolist()):
             self._withdraw(slot)
         for stored, values in zip(self._obs, obs, strict=True):
             stored[slots] = values
@@ -144,25 +145,36 @@ class Replay:
     def state_dict(self) -> dict[str, Array]:
         """The used part of every array, by name."""
         used = min(self._frames, self.capacity)
-        state = {f"obs_{index}": array[:used] for index, array in enumerate(self._obs)}
-        for name in ("mask", "action", "reward", "discount", "next", "place"):
-            state[name] = getattr(self, f"_{name}")[:used]
+        state = {name: array[:used] for name, array in self._columns().items()}
         state["ready"] = self._ready[: self._size]
         state["frames"] = np.asarray(self._frames)
         return state
 
     def load_state_dict(self, state: dict[str, Array]) -> None:
-        """Raises `ValueError` when the state is of another capacity's or environment's replay."""
-        self._frames = int(state["frames"])
-        self._size = len(state["ready"])
-        used = min(self._frames, self.capacity)
-        if len(state["mask"]) != used or self._size > used:
+        """Raises `ValueError` for the state of another capacity's or environment's replay, and loads nothing of it."""
+        frames, size = int(state["frames"]), len(state["ready"])
+        used = min(frames, self.capacity)
+        if len(state["mask"]) != used or size > used:
             raise ValueError(
-                f"the saved replay holds {len(state['mask']):,} observations of {self._frames:,} seen, which does not "
+                f"the saved replay holds {len(state['mask']):,} observations of {frames:,} seen, which does not "
                 f"fit a capacity of {self.capacity:,}: resume with the capacity that it was saved with."
             )
-        for index, array in enumerate(self._obs):
-            array[:used] = state[f"obs_{index}"]
+        columns = self._columns()
+        for name, array in columns.items():
+            found, expected = state[name].shape, (used, *array.shape[1:])
+            if found != expected:
+                raise ValueError(
+                    f"the saved replay's {name} has shape {found}, expected {expected}: it is another environment's."
+                )
+        for name, array in columns.items():
+            array[:used] = state[name]
+        self._place[used:] = -1
+        self._ready[:size] = state["ready"]
+        self._frames, self._size = frames, size
+
+    def _columns(self) -> dict[str, Array]:
+        """The arrays of one entry per row, by the names under which they are saved."""
+        columns: dict[str, Array] = {f"obs_{index}": array for index, array in enumerate(self._obs)}
         for name in ("mask", "action", "reward", "discount", "next", "place"):
-            getattr(self, f"_{name}")[:used] = state[name]
-        self._ready[: self._size] = state["ready"]
+            columns[name] = getattr(self, f"_{name}")
+        return columns

@@ -134,8 +134,3 @@ def _import_environment() -> None:
     importlib.import_module("mlagents_envs.environment")
     # At INFO it asks for the Editor's Play button whenever the player was started by somebody else than itself.
     logging.getLogger("mlagents_envs.environment").setLevel(logging.WARNING)
-
-
-def client_version() -> str:
-    """The installed release of mlagents-envs, such as `0.28.0`."""
-    return str(importlib.import_module("mlagents_envs").__version__)

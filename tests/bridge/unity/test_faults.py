@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,7 @@ from bridge.base import Bridge
 from bridge.errors import ConnectionLostError, DataError, LaunchError, SequenceError, UsageError
 from bridge.group import Group
 from bridge.unity.bridge import UnityBridge
+from tests.bridge.unity.scripted import brain, info, report, write_player
 
 RNG = np.random.default_rng(0)
 
@@ -190,10 +193,36 @@ def test_a_port_is_free_again_at_once_after_close_and_after_a_failed_start() -> 
 def test_a_proxy_in_the_environment_does_not_come_between(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("http_proxy", "https_proxy", "grpc_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "example.org")
     before = dict(os.environ)
-    with connect(spec()) as bridge:
-        play(bridge, 3)
+    # The simulated build asks gRPC to ignore proxies; a real one, and this one, do not.
+    player = write_player(tmp_path, [report({"B": [info(0)]}, [brain("B", 3)])])
+    with connect(EnvSpec("unity", str(player), {"timeout": 5.0})):
+        pass
     assert dict(os.environ) == before, "ours stays as it is"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shell scripts")
+def test_what_a_wrapper_script_started_ends_with_it(tmp_path: Path) -> None:
+    player = write_player(tmp_path, [report({"B": [info(0)]}, [brain("B", 3)])])
+    wrapper = tmp_path / "Wrapped.x86_64"
+    wrapper.write_text(f'#!/bin/sh\n"{sys.executable}" "{player}" "$@"\nexit 0\n')
+    wrapper.chmod(0o755)
+    with connect(EnvSpec("unity", str(wrapper), {"timeout": 10.0})):
+        (inner,) = psutil.Process(pids()[0]).children()
+        os.kill(inner.pid, signal.SIGSTOP)
+    inner.wait(2)
+    assert not inner.is_running()
+
+
+def test_a_closed_environment_is_forgotten() -> None:
+    """The stock class stays in memory until the program ends, held by its `atexit` handler."""
+    bridge = connect(spec())
+    environment = weakref.ref(bridge._environment)  # type: ignore[attr-defined]
+    bridge.close()
+    del bridge
+    gc.collect()
+    assert environment() is None
 
 
 def test_a_group_in_which_one_player_fails_ends_them_all() -> None:

@@ -117,9 +117,8 @@ class Area:
     def act(self, action: int) -> Outcome:
         """Carry out an action. The episode's end is reported, `reset` begins the next one."""
         self.steps += 1
-        before, self.agent = self.agent, move(self.agent, action, self.board.size)
-        if self.agent != before:
-            for kind, cells in ((Goal.PLUS, self.board.pluses), (Goal.EX, self.board.exes)):
-                if self.agent in cells:
-                    return Outcome(GOAL_REWARD if kind is self.goal else -GOAL_REWARD, terminated=True)
+        self.agent = move(self.agent, action, self.board.size)
+        for kind, cells in ((Goal.PLUS, self.board.pluses), (Goal.EX, self.board.exes)):
+            if self.agent in cells:  # just entered: no episode begins or goes on there
+                return Outcome(GOAL_REWARD if kind is self.goal else -GOAL_REWARD, terminated=True)
         return Outcome(STEP_REWARD, interrupted=self.steps >= MAX_STEP)

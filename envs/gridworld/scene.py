@@ -105,7 +105,7 @@ class _Agent:
 
     def __init__(self, agent_id: int, area: Area, camera: Camera) -> None:
         self.area = area
-        self.reward = 0.0  # since the last report
+        self.reward = 0.0  # of the next decision's report
         self._id = agent_id
         self._camera = camera
         self._picture = b""
@@ -117,8 +117,7 @@ class _Agent:
         mask = forbidden(self.area.agent, mask_size or self.area.board.size)
         if self._mask or any(mask):
             self._mask = mask
-        reward, self.reward = self.reward, 0.0
-        return AgentInfo(self._id, self._observe(), reward, mask=self._mask)
+        return AgentInfo(self._id, self._observe(), self.reward, mask=self._mask)
 
     def end(self, outcome: Outcome) -> AgentInfo:
         """Report the end of the episode: the numbers and the goal of now, the picture and the mask of before.

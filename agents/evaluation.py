@@ -108,8 +108,8 @@ def evaluate(
     scores = Scores()
     rows = bridge.reset(settings.seed)
     scores.observe(rows)
-    counted = sorted(scores.open_episodes)
-    results: list[EpisodeResult] = []
+    started = sorted(scores.open_episodes)  # in the order of their starts, which ids have within one worker only
+    ended: dict[int, EpisodeResult] = {}
     counts = [np.zeros(size, np.int64) for size in bridge.spec.actions.branches]
     taken = 0
     while True:
@@ -121,19 +121,15 @@ def evaluate(
             count += np.bincount(actions[:, branch], minlength=len(count))
         rows = bridge.step(actions)
         taken += len(actions)
-        results += scores.observe(rows)
-        counted = sorted({*counted, *scores.open_episodes})
+        ended.update({result.episode: result for result in scores.observe(rows)})
+        started += sorted(scores.open_episodes.difference(started))
         if progress is not None:
-            progress(len(results))
-        if steps:
-            if taken >= steps and results:
-                break
-            continue
-        first = set(counted[:episodes])
-        if len(first) == episodes and sum(result.episode in first for result in results) == episodes:
-            results = [result for result in results if result.episode in first]
+            progress(len(ended))
+        counted = started if steps else started[:episodes]
+        finished = taken >= steps and ended if steps else len(counted) == episodes and ended.keys() >= set(counted)
+        if finished:
             break
-    results.sort(key=lambda result: result.episode)
+    results = [ended[episode] for episode in counted if episode in ended]
     return Evaluation(
         results, [count.tolist() for count in counts], settings.epsilon, settings.seed, settings.success_score
     )

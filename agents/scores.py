@@ -14,7 +14,7 @@ class EpisodeResult:
     """One ended episode.
 
     Attributes:
-        episode: its id; ids rise in the order of the episodes' starts.
+        episode: its id; a worker's ids rise in the order of the episodes' starts.
         score: sum of the environment's own rewards, unshaped and undiscounted.
         length: agent steps.
         truncated: a limit ended it, not the environment.

@@ -52,6 +52,8 @@ class UnityBridge(Bridge):
             return first  # the player has just been launched with this seed
         if seed is None:
             self._environment.settle()
+        elif self._launcher.launch.is_editor:
+            raise UnsupportedError("the Unity Editor cannot be seeded again: reset() without a seed, or take a build.")
         else:
             self._environment.close()
             self._launcher.start(seed)

@@ -212,7 +212,7 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
         return ConnectionLostError(self._ended)
 
     def _named(self) -> str:
-        return str(self.player.launch.path) if self.player is not None else "the Unity Editor"
+        return self.player.launch.name if self.player is not None else "the Unity Editor"
 
     def _gone(self, what: str, *, wait: float = RETURN_CODE_SECONDS, causes: bool = False) -> str:
         causes_ = self.causes() if causes else ""

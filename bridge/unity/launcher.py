@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+
 from mlagents_envs.side_channel.engine_configuration_channel import EngineConfigurationChannel
 from mlagents_envs.side_channel.environment_parameters_channel import EnvironmentParametersChannel
 from mlagents_envs.side_channel.side_channel import SideChannel
 
-from bridge.errors import UnsupportedError, UsageError
+from bridge.errors import UsageError
 from bridge.types import EnvSpec, seed_stream
 from bridge.unity.communicator import LoopbackCommunicator, PortInUseError, open_port
 from bridge.unity.environment import PlayerEnvironment
 from bridge.unity.options import UnityOptions
 from bridge.unity.player import Launch, Player
 
+LOG = logging.getLogger("bridge.unity")
 EDITOR_PORT = 5004
 FIRST_PORT = 5005
 
@@ -37,16 +40,15 @@ class Launcher:
         Raises:
             UsageError: the port that was asked for is taken.
             LaunchError: the operating system refuses.
-            UnsupportedError: the Editor cannot be started again from here.
         """
-        if self.launch.is_editor and self._starts:
-            raise UnsupportedError("the Unity Editor cannot be seeded again: use reset() without a seed, or a build.")
         communicator = self._listen()
         try:
             player = None if self.launch.is_editor else self._play(communicator.port)
         except BaseException:
             communicator.close()
             raise
+        if player is None:
+            LOG.warning("waiting on port %d for the Unity Editor: press Play.", communicator.port)
         self._starts += 1
         self._started = communicator, player, seed_stream(seed, self.worker, self.incarnation)
 
@@ -59,7 +61,10 @@ class Launcher:
         assert self._started is not None, "start() comes first"
         (communicator, player, seed), self._started = self._started, None
         channels = self._channels()
-        return PlayerEnvironment(player, communicator, seed, channels, no_graphics=self.options.no_graphics)
+        environment = PlayerEnvironment(player, communicator, seed, channels, no_graphics=self.options.no_graphics)
+        package = environment.package_version or "unknown"
+        LOG.info("connected to %s on port %d (Unity package %s).", self.launch.name, communicator.port, package)
+        return environment
 
     def close(self) -> None:
         """Ends a player that was started and never connected."""

@@ -42,6 +42,10 @@ class Launch:
     def is_editor(self) -> bool:
         return not self.command
 
+    @property
+    def name(self) -> str:
+        return "the Unity Editor" if self.is_editor else str(self.path)
+
 
 class Player:
     """A started process. Its output and its log are kept in files, whose last lines go into error messages.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import socket
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -155,7 +158,7 @@ def test_settings_reach_the_build_with_the_first_reset(tmp_path: Path) -> None:
     assert np.array([3, 30], "<i4").tobytes() in channel
 
 
-@pytest.mark.parametrize("size", [4 * 2**20 - 1, 4 * 2**20 + 1, 64 * 2**20])
+@pytest.mark.parametrize("size", [4 * 2**20 - 100, 4 * 2**20 + 100, 64 * 2**20])
 def test_messages_of_any_size_pass(tmp_path: Path, size: int) -> None:
     big = report({"B": [info(0)]})
     payload = size - big.ByteSize() - 40
@@ -221,6 +224,19 @@ def test_bad_options_are_one_sentence(options: dict[str, object], sentence: str)
         connect(EnvSpec("unity", "simulated/GridWorld", options))
 
 
-def test_the_editor_is_one_and_cannot_be_seeded_again() -> None:
+def test_the_editor_is_waited_for_and_cannot_be_seeded_again(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="one Unity Editor, but num_envs is 2"):
         connect(EnvSpec("unity", "editor", {"num_envs": 2}))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(LaunchError, match=f"did not connect to port {port} .* press Play"):
+        connect(EnvSpec("unity", "editor", {"base_port": port, "timeout": 0.2}))
+    player = write_player(tmp_path, [report({"B": [info(0)]}, [brain("B", 3)])] * 3)
+    with subprocess.Popen([sys.executable, str(player), "--mlagents-port", str(port)]) as play_mode:
+        with connect(EnvSpec("unity", "editor", {"base_port": port, "timeout": 10.0})) as bridge:
+            bridge.reset()
+            with pytest.raises(UnsupportedError, match="cannot be seeded again"):
+                bridge.reset(seed=1)
+            assert len(bridge.reset()) == 1
+        assert play_mode.wait(5) == 0

@@ -9,6 +9,9 @@ from torch.utils.tensorboard import SummaryWriter
 from agents.evaluation import Evaluation
 from agents.summary import Summary
 
+#: Curves are at most so far behind.
+FLUSH_SECONDS = 10
+
 
 class TensorBoardMetrics:
     """Writes a run's curves into its folder.
@@ -16,14 +19,20 @@ class TensorBoardMetrics:
     Tags: `run/score`, `run/length`, `run/episodes`, `model/loss`, `model/epsilon` (the temperature, for Boltzmann),
     `model/q`, `model/td_error`, `model/grad_norm`, `model/updates`, `replay/size`, `speed/steps_per_second`,
     `eval/score`, `eval/success`, and `run/<metric>` for what the environment says besides.
+
+    Args:
+        folder: of the run.
+        resumed_at: agent steps of the checkpoint with which a run goes on; None for a new run.
     """
 
-    def __init__(self, folder: Path, purge_step: int | None = None) -> None:
-        # A resumed run goes on at the step of its checkpoint: TensorBoard drops what was written after that.
-        self._writer = SummaryWriter(str(folder), purge_step=purge_step)
+    def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
+        # What was written after the checkpoint happens again: TensorBoard drops it, from the purge step on.
+        purge_step = None if resumed_at is None else resumed_at + 1
+        self._writer = SummaryWriter(str(folder), purge_step=purge_step, flush_secs=FLUSH_SECONDS)
 
     def summary(self, summary: Summary) -> None:
         values = {
+            **{f"run/{name}": value for name, value in summary.metrics.items()},
             "run/score": summary.score,
             "run/length": summary.length,
             "run/episodes": summary.episodes,
@@ -35,7 +44,6 @@ class TensorBoardMetrics:
             "model/updates": summary.updates,
             "replay/size": summary.replay_size,
             "speed/steps_per_second": summary.steps_per_second,
-            **{f"run/{name}": value for name, value in summary.metrics.items()},
         }
         for tag, value in values.items():
             if value is not None:

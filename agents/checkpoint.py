@@ -10,7 +10,9 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import numpy as np
@@ -21,33 +23,49 @@ from agents.agent import DQNAgent
 FORMAT = 1
 Kind = Literal["step", "best"]
 
+TENSORS, STATE, REPLAY, MANIFEST = "tensors.pt", "state.json", "replay.npz", "manifest.json"
+#: Folders that are being written or deleted. Readers look for names that begin with a kind, and so never see them.
+PARTIAL = ".partial-"
+#: What reading files raises that are not what they should be, whatever their hash says.
+MALFORMED = (
+    *(ValueError, LookupError, TypeError, AttributeError, RuntimeError, OSError, EOFError),
+    *(UnpicklingError, zipfile.BadZipFile),
+)
+
 
 class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged, or another agent's; the message is one line."""
 
 
 def save_checkpoint(folder: Path, agent: DQNAgent, kind: Kind, about: dict[str, Any]) -> Path:
-    """Writes a checkpoint of the agent and drops the older ones of its kind.
+    """Writes a checkpoint of the agent, then drops the older ones of its kind.
 
     Args:
         folder: the run's `checkpoints`.
         kind: `step` with the replay, `best` without.
         about: JSON values kept beside, such as the evaluation that made it the best.
+
+    Raises:
+        OSError: the disk is full, for instance; the older checkpoints are untouched.
     """
     final = folder / f"{kind}-{agent.steps:09d}"
-    if not final.exists():
-        # Readers look for names that begin with a kind, so a half-written folder is never taken for a checkpoint.
-        writing = folder / f".writing-{final.name}-{os.getpid()}"
+    if kind == "step" and (final / MANIFEST).is_file():
+        return final  # nothing has happened since
+    for abandoned in folder.glob(f"{PARTIAL}*"):  # by a process that was killed
+        shutil.rmtree(abandoned)
+    writing = folder / f"{PARTIAL}{final.name}"
+    writing.mkdir(parents=True)
+    try:
+        _write(writing, agent, kind, about)
+        if final.exists():  # from before the run went back to an earlier checkpoint
+            _drop(final)
+        writing.rename(final)
+    finally:
         shutil.rmtree(writing, ignore_errors=True)
-        writing.mkdir(parents=True)
-        try:
-            _write(writing, agent, kind, about)
-            writing.rename(final)
-        finally:
-            shutil.rmtree(writing, ignore_errors=True)
+    _sync_folder(folder)
     for older in _complete(folder, kind):
         if older != final:
-            shutil.rmtree(older)
+            _drop(older)
     return final
 
 
@@ -56,21 +74,24 @@ def find_checkpoint(folder: Path, name: str) -> Path:
     kind: Kind = "best" if name == "best" else "step"
     found = _complete(folder, kind)
     if not found:
-        raise CheckpointError(f"{folder.parent.name} has no {name} checkpoint in {folder}.")
+        raise CheckpointError(f"run {folder.parent.name!r} has no {name} checkpoint in {folder}.")
     return found[-1]
 
 
-def read_weights(path: Path) -> dict[str, Any]:
-    """The network's weights, verified."""
-    _verify(path)
-    weights: dict[str, Any] = _read_tensors(path)["network"]
-    return weights
-
-
 def read_about(path: Path) -> dict[str, Any]:
-    """What was given as `about`."""
-    about: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))["about"]
+    """What was given as `about`. Raises `CheckpointError`."""
+    _verify(path, [STATE])
+    about: dict[str, Any] = _read_state(path)["about"]
     return about
+
+
+def restore_weights(path: Path, agent: DQNAgent) -> None:
+    """Puts the checkpoint's network into an agent. Raises `CheckpointError` as `restore_checkpoint`."""
+    _verify(path, [TENSORS])
+    try:
+        agent.load_weights(_read_tensors(path)["network"])
+    except MALFORMED as error:
+        raise _misfit(path, error) from None
 
 
 def restore_checkpoint(path: Path, agent: DQNAgent) -> None:
@@ -79,49 +100,83 @@ def restore_checkpoint(path: Path, agent: DQNAgent) -> None:
     Raises:
         CheckpointError: a file is damaged or missing, or the checkpoint is another agent's.
     """
-    _verify(path)
+    _verify(path, [TENSORS, STATE, REPLAY])
     try:
         agent.load_tensors(_read_tensors(path))
-        agent.load_state_dict(json.loads((path / "state.json").read_text(encoding="utf-8"))["agent"])
-        with np.load(path / "replay.npz", allow_pickle=False) as arrays:
+        agent.load_state_dict(_read_state(path)["agent"])
+        with np.load(path / REPLAY, allow_pickle=False) as arrays:
             agent.replay.load_state_dict(dict(arrays))
-    except (RuntimeError, ValueError, KeyError, FileNotFoundError) as error:
-        raise CheckpointError(f"{path} does not fit this agent: {' '.join(str(error).split())[:300]}") from None
+    except MALFORMED as error:
+        raise _misfit(path, error) from None
 
 
 def _complete(folder: Path, kind: Kind) -> list[Path]:
-    return sorted(path for path in folder.glob(f"{kind}-*") if (path / "manifest.json").is_file())
+    return sorted(path for path in folder.glob(f"{kind}-*") if (path / MANIFEST).is_file())
 
 
 def _write(folder: Path, agent: DQNAgent, kind: Kind, about: dict[str, Any]) -> None:
-    torch.save(agent.tensors(), folder / "tensors.pt")
+    torch.save(agent.tensors(), folder / TENSORS)
     state = {"agent": agent.state_dict(), "about": about}
-    (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    (folder / STATE).write_text(json.dumps(state), encoding="utf-8")
     if kind == "step":
-        np.savez(folder / "replay.npz", allow_pickle=False, **agent.replay.state_dict())
-    hashes = {}
-    for path in sorted(folder.iterdir()):
-        hashes[path.name] = _sha256(path)
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        np.savez(folder / REPLAY, allow_pickle=False, **agent.replay.state_dict())
+    hashes = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
     manifest = {"format": FORMAT, "steps": agent.steps, "sha256": hashes}
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    for path in folder.iterdir():
+        with path.open("r+b") as file:
+            os.fsync(file.fileno())
+    _sync_folder(folder)
 
 
-def _verify(path: Path) -> None:
+def _drop(path: Path) -> None:
+    partial = path.with_name(f"{PARTIAL}{path.name}-dropped")
+    path.rename(partial)
+    shutil.rmtree(partial)
+
+
+def _sync_folder(folder: Path) -> None:
+    """After a power failure, too, an older checkpoint is gone only if the newer one is there."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _verify(path: Path, names: list[str]) -> None:
+    """Raises `CheckpointError` unless the manifest vouches for every file, these among them."""
     try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT:
             raise CheckpointError(f"{path} has format {manifest['format']}, expected {FORMAT}.")
-        for name, expected in manifest["sha256"].items():
-            if _sha256(path / Path(name).name) != expected:
+        hashes = manifest["sha256"]
+        for name in {*names, *hashes}:
+            if _sha256(path / Path(name).name) != hashes[name]:
                 raise CheckpointError(f"{path / name} is damaged: its SHA-256 is not the manifest's.")
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from None
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {_one_line(error)}") from None
+
+
+def _misfit(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{path} does not fit this agent: {_one_line(error)}")
+
+
+def _one_line(error: Exception) -> str:
+    text = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    return " ".join(text.split())[:300]
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads((path / STATE).read_text(encoding="utf-8"))
+    return state
 
 
 def _read_tensors(path: Path) -> dict[str, Any]:
-    tensors: dict[str, Any] = torch.load(path / "tensors.pt", weights_only=True, map_location="cpu")
+    tensors: dict[str, Any] = torch.load(path / TENSORS, weights_only=True, map_location="cpu")
     return tensors
 
 

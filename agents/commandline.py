@@ -6,17 +6,28 @@ Errors of use end in one line and exit code 2.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import difflib
 import logging
+import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, get_args, get_origin
+
+from tqdm import tqdm
 
 from agents.checkpoint import CheckpointError
-from agents.config import ConfigError, nearest, sections
+from agents.config import ConfigError, sections
+from agents.interrupts import Interrupts, end_children
 from bridge import BridgeError, LaunchError, UsageError
 
 USAGE_ERROR = 2
+BROKEN_PIPE = 128 + 13  # what a shell shows for a program that wrote to a closed pipe
+RESULTS_DIR = Path("runs")
+#: Options whose value is the rest of the line.
+ENV_ARGS = ("--env-args", "--environment.env-args")
 
 #: Short options of every command and the fields that they set.
 ENVIRONMENT_OPTIONS = {
@@ -54,18 +65,27 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parses a whole command line; `_` and `-` are the same in an option's name."""
-        options, unknown = self.parse_known_args([_dashed(word) for word in _before_env_args(argv)])
+        words = [_dashed(word) for word in argv]
+        position = next((index for index, word in enumerate(words) if word in ENV_ARGS), len(words))
+        options, unknown = self.parse_known_args(_with_signed_values(words[:position]))
         if unknown:
-            name = unknown[0].split("=")[0]
-            self.error(f"unknown option {name!r}; {nearest(name, sorted(self._option_string_actions))}")
-        options.env_args = _env_args(argv)
+            self.error(self._unknown(unknown[0].split("=")[0]))
+        options.env_args = list(argv[position + 1 :]) if position < len(words) else None
         return options
+
+    def _unknown(self, name: str) -> str:
+        if not name.startswith("-"):
+            return f"found {name!r}, expected options only: their names begin with --, see --help."
+        near = difflib.get_close_matches(name, sorted(self._option_string_actions), n=1)
+        return f"unknown option {name!r}; {f'did you mean {near[0]!r}?' if near else 'see --help.'}"
 
 
 def add_run_options(parser: Parser) -> None:
     """Options that say where runs lie."""
-    parser.add_argument("--run-id", metavar="NAME", help="name of the run's folder")
-    parser.add_argument("--results-dir", type=Path, default=Path("runs"), metavar="DIR", help="where runs lie (runs)")
+    parser.add_argument("--run-id", metavar="NAME", help="name of the run's folder; default: the environment and time")
+    parser.add_argument(
+        "--results-dir", type=Path, default=RESULTS_DIR, metavar="DIR", help=f"where runs lie ({RESULTS_DIR})"
+    )
 
 
 def add_config_options(parser: Parser, short: dict[str, str], only: Sequence[str]) -> None:
@@ -91,53 +111,86 @@ def config_values(options: argparse.Namespace) -> dict[str, Any]:
     return values
 
 
-def run_command(command: Callable[[], int], name: str) -> NoReturn:
-    """Runs a command; what a user can mend ends in one line and exit code 2."""
-    _show_bridge_messages()
-    try:
-        code = command()
-    except (UsageError, LaunchError, ConfigError, CheckpointError) as error:
-        code = _complain(name, error, USAGE_ERROR)
-    except BridgeError as error:
-        code = _complain(name, error, 1)
-    except KeyboardInterrupt:
-        code = _complain(name, "interrupted.", 130)
+def run_command(command: Callable[[Interrupts], int], program: str) -> NoReturn:
+    """Runs a command; what a user can mend ends in one line and exit code 2, a signal in 128 + its number."""
+    with Interrupts(program) as interrupts, _bridge_messages():
+        try:
+            code = command(interrupts)
+            sys.stdout.flush()
+        except (UsageError, LaunchError, ConfigError, CheckpointError) as error:
+            code = _complain(program, error, USAGE_ERROR)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+            code = BROKEN_PIPE
+        except (BridgeError, OSError) as error:
+            code = _complain(program, error, 1)
+        except KeyboardInterrupt:
+            end_children()  # one that was being started is nobody's yet
+            code = _complain(program, "interrupted.", interrupts.exit_code)
     sys.exit(code)
 
 
-def _complain(name: str, message: object, code: int) -> int:
-    sys.stderr.write(f"{name}: {message}\n")
+def _complain(program: str, message: object, code: int) -> int:
+    sys.stderr.write(f"{program}: {message}\n")
     return code
 
 
-def _show_bridge_messages() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
+class _BarHandler(logging.Handler):
+    """Writes to stderr, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _bridge_messages() -> Iterator[None]:
+    """What the bridge has to say, each message once: several environments of one run say the same."""
+    said: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        return message not in said and not said.add(message)  # type: ignore[func-returns-value]
+
+    handler = _BarHandler()
+    handler.addFilter(is_new)
     logger = logging.getLogger("bridge")
+    level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def _add_field(group: argparse._ArgumentGroup, option: str, path: str) -> None:
     section, name = path.split(".")
     field = sections()[section].model_fields[name]
     text = f"{field.description} ({_shown(field.get_default())})".replace("%", "%%")
-    if option == "--env-args":
-        text = "unity: arguments for the build; everything after it goes there, so it comes last"
-    metavar = name.upper()
-    if field.annotation is bool:
-        group.add_argument(option, dest=path, nargs="?", const="true", metavar="true|false", help=text)
-    elif option == "--env-args":
+    if option in ENV_ARGS:
         # Parsed by hand: argparse's REMAINDER swallows too little or too much from one Python to the next.
+        text = f"{field.description}; everything after it goes there, so it comes last"
         group.add_argument(option, dest="env_args", metavar="ARG ...", help=text)
+    elif field.annotation is bool:
+        group.add_argument(option, dest=path, nargs="?", const="true", metavar="true|false", help=text)
     else:
-        group.add_argument(option, dest=path, metavar=metavar, help=text)
+        group.add_argument(option, dest=path, metavar=_metavar(name, field.annotation), help=text)
+
+
+def _metavar(name: str, annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return "|".join(get_args(annotation))
+    kinds = {int: "N", float: "X"}
+    return next((kinds[kind] for kind in (annotation, *get_args(annotation)) if kind in kinds), name.upper())
 
 
 def _shown(default: Any) -> str:
     if default in (None, "", (), {}):
         return "none"
-    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    if isinstance(default, bool):
+        return str(default).lower()
+    return ",".join(map(str, default)) if isinstance(default, tuple) else f"{default}"
 
 
 def _dashed(word: str) -> str:
@@ -147,16 +200,12 @@ def _dashed(word: str) -> str:
     return name.replace("_", "-") + equals + value
 
 
-def _before_env_args(argv: Sequence[str]) -> list[str]:
-    position = _env_args_at(argv)
-    return list(argv[:position])
-
-
-def _env_args(argv: Sequence[str]) -> list[str] | None:
-    position = _env_args_at(argv)
-    return None if position == len(argv) else list(argv[position + 1 :])
-
-
-def _env_args_at(argv: Sequence[str]) -> int:
-    names = [_dashed(word) for word in argv]
-    return names.index("--env-args") if "--env-args" in names else len(names)
+def _with_signed_values(words: Sequence[str]) -> list[str]:
+    """`--name -1,0,1` as `--name=-1,0,1`: argparse takes most words that begin with a minus for an option."""
+    result: list[str] = []
+    for word in words:
+        if result and result[-1].startswith("--") and "=" not in result[-1] and re.match(r"-[0-9.]", word):
+            result[-1] += f"={word}"
+        else:
+            result.append(word)
+    return result

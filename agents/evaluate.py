@@ -1,37 +1,46 @@
 """Tests a trained agent: `python -m agents.evaluate --run-id NAME --episodes 100`."""
 
+# ruff: noqa: E402 - the imports below take seconds, and Ctrl-C is to be answered before
+
 from __future__ import annotations
+
+from agents.interrupts import Interrupts, leave_on_signals
+
+PROGRAM = "python -m agents.evaluate"
+
+if __name__ == "__main__":
+    leave_on_signals(PROGRAM)
 
 import sys
 from collections.abc import Sequence
 
 from agents.agent import DQNAgent
-from agents.checkpoint import find_checkpoint, read_weights
+from agents.checkpoint import find_checkpoint
 from agents.commandline import EVALUATE_OPTIONS, Parser, add_config_options, add_run_options, config_values, run_command
 from agents.config import ConfigError, build_config, load_config, merged
-from agents.interrupts import Interrupts
 from agents.runs import existing_run
-from agents.session import open_test, run_test
-
-PROGRAM = "python -m agents.evaluate"
+from agents.session import check_seeds, open_test, result_file, run_test, tested_checkpoint
 
 
 def make_parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
+        usage="%(prog)s --run-id NAME [options]",
         description="Play a trained agent greedily in an environment of its own, on fixed seeds. The result is printed "
-        "and saved as JSON beside the run.",
+        "and saved as JSON beside the run. Defaults are in brackets; the run may have others.",
         allow_abbrev=False,
     )
     add_run_options(parser)
     parser.add_argument(
-        "--checkpoint", choices=("latest", "best"), default="latest", help="which one is tested (latest)"
+        "--checkpoint",
+        choices=("latest", "best"),
+        help="which one is tested; default: the one that the run's own test plays (evaluation.policy)",
     )
     add_config_options(parser, EVALUATE_OPTIONS, ["evaluation"])
     return parser
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], interrupts: Interrupts) -> int:
     options = make_parser().parse(argv)
     if not options.run_id:
         raise ConfigError("--run-id is missing: the run to evaluate.")
@@ -39,19 +48,21 @@ def main(argv: Sequence[str]) -> int:
     values = config_values(options)
     if "episodes" in values.get("evaluation", {}):
         values["evaluation"].setdefault("steps", 0)  # a preset's test may count steps instead
-    config = build_config(merged(load_config(run.config).model_dump(), values))
-    checkpoint = find_checkpoint(run.checkpoints, options.checkpoint)
-    weights = read_weights(checkpoint)
-    with Interrupts() as interrupts, open_test(config) as bridge:
+    trained = load_config(run.config)
+    config = build_config(merged(trained.model_dump(), values))
+    check_seeds(config, trained)
+    named = options.checkpoint
+    checkpoint = find_checkpoint(run.checkpoints, named) if named else tested_checkpoint(config, run)
+    with open_test(config) as bridge, interrupts.held():
         agent = DQNAgent(bridge.spec, config, learning=False)
-        agent.load_weights(weights)
         try:
-            evaluation = run_test(config, bridge, agent, run, checkpoint.name, interrupts.requested)
+            evaluation = run_test(config, bridge, agent, run, checkpoint, interrupts.requested)
         except InterruptedError:
-            return interrupts.exit_code
-        sys.stdout.write("\n".join(evaluation.lines()) + "\n")
-        return 0
+            raise KeyboardInterrupt from None
+    file = result_file(config, run, checkpoint)
+    sys.stdout.write("\n".join([f"test of {checkpoint.name}:", *evaluation.lines(), f"saved as {file}"]) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    run_command(lambda: main(sys.argv[1:]), PROGRAM)
+    run_command(lambda interrupts: main(sys.argv[1:], interrupts), PROGRAM)

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar, and a line every few episodes."""
+"""What a person sees while a run goes on: a bar in a terminal, and a line every few episodes everywhere."""
 
 from __future__ import annotations
 
@@ -10,26 +10,40 @@ from tqdm import tqdm
 from agents.summary import Summary
 
 
-class Console:
-    """A progress bar with score, loss, epsilon, speed and time left, and lines above it.
+class Bar:
+    """A progress bar on stderr with speed and time left; nothing at all where stderr is no terminal.
 
     Args:
         total: of the unit counted; None when there is no limit.
         unit: what is counted: `step` or `episode`.
+        name: in front of the bar.
+        keep: whether it stays on the screen when it is closed.
     """
 
-    def __init__(self, total: int | None, initial: int, unit: str) -> None:
+    def __init__(self, total: int | None, unit: str, *, initial: int = 0, name: str = "", keep: bool = True) -> None:
         self._bar = tqdm(
             total=total,
             initial=initial,
             unit=unit,
+            desc=name or None,
+            leave=keep,
             dynamic_ncols=True,
-            mininterval=0.2 if sys.stderr.isatty() else 30.0,
+            mininterval=0.2,
+            disable=None,  # tqdm's word for: unless it is a terminal
         )
 
     def advance(self, count: int) -> None:
         """The count stands at this number now."""
+        if self._bar.total is not None:
+            count = min(count, self._bar.total)  # the last exchange may go past the limit
         self._bar.update(count - self._bar.n)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class Console(Bar):
+    """A bar with score, loss and epsilon, and lines above it on stdout."""
 
     def summary(self, summary: Summary) -> None:
         loss = "-" if summary.loss is None else f"{summary.loss:.4g}"
@@ -43,8 +57,5 @@ class Console:
 
     def lines(self, lines: Iterable[str]) -> None:
         for line in lines:
-            self._bar.write(line, file=sys.stdout)
+            tqdm.write(line, file=sys.stdout)
         sys.stdout.flush()
-
-    def close(self) -> None:
-        self._bar.close()

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NoReturn
+from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from agents.agent import DQNAgent
 from agents.checkpoint import (
     CheckpointError,
     find_checkpoint,
     read_about,
-    read_weights,
     restore_checkpoint,
+    restore_weights,
     save_checkpoint,
 )
 from agents.config import Config, ConfigError, EvaluationConfig, save_config
@@ -25,10 +25,10 @@ from agents.interrupts import Interrupts
 from agents.loop import Exchanged, collect_and_learn
 from agents.metrics import TensorBoardMetrics
 from agents.networks import summary as model_summary
-from agents.progress import Console
+from agents.progress import Bar, Console
 from agents.runs import RunFolder
 from agents.summary import Summaries
-from bridge import Bridge, EnvSpec, connect
+from bridge import Bridge, BridgeError, EnvSpec, connect
 
 
 class Training:
@@ -42,7 +42,7 @@ class Training:
 
     Raises:
         CheckpointError: there is nothing to resume, or it does not fit.
-        ConfigError: the run to resume has reached its limit.
+        ConfigError: the run to resume has reached its limit, or a seed is used twice.
     """
 
     def __init__(
@@ -53,68 +53,86 @@ class Training:
         self.run = run
         self.agent = agent
         self._bridge = bridge
+        self._starts = 1
+        self._evaluated = 0  # agent steps at the latest evaluation
+        self._resumed_at: int | None = None
         if resume:
-            restore_checkpoint(find_checkpoint(run.checkpoints, "latest"), self.agent)
-            if self._finished():
-                raise ConfigError(
-                    f"run {run.path.name!r} has its {self.agent.steps:,} steps already: give a larger --steps."
-                )
-        save_config(config, run.config)
-        self._resumed_at = self.agent.steps if resume else None
+            self._restore(find_checkpoint(run.checkpoints, "latest"))
+        _save_config(config, run)
         self._saved_at = time.monotonic()
-        self._evaluated = self.agent.steps
         self._evaluator = Evaluator(config)
         self._best = _best_score(run)
 
+    def _restore(self, checkpoint: Path) -> None:
+        restore_checkpoint(checkpoint, self.agent)
+        if self._finished():
+            unit = "steps" if self.config.training.steps else "episodes"
+            count = self._count("step" if unit == "steps" else "episode")
+            raise ConfigError(f"run {self.run.path.name!r} has its {count:,} {unit} already: give a larger --{unit}.")
+        about = read_about(checkpoint)
+        self._starts = about["starts"] + 1
+        self._evaluated = about["evaluated"]
+        self._resumed_at = self.agent.steps
+
     def train(self, interrupts: Interrupts) -> None:
-        """Until the limit of steps or episodes, or a signal. Always leaves a checkpoint of where it stopped.
+        """Until the limit of steps or episodes, or a signal. Leaves a checkpoint of where it stopped.
 
         Raises:
             BridgeError: the environment was lost; the run can be resumed.
+            OSError: the disk is full, for instance; the run can be resumed, perhaps from an earlier checkpoint.
         """
         settings = self.config.training
-        metrics = TensorBoardMetrics(self.run.path, self._resumed_at)
         unit = "step" if settings.steps else "episode"
-        console = Console(settings.steps or settings.episodes or None, self._count(unit), unit)
-        summaries = Summaries(self.agent, settings.summary_episodes)
-        metrics.text("model", model_summary(self.agent.network))
-        try:
-            for event in collect_and_learn(self._bridge, self.agent):
-                summary = summaries.observe(event)
-                if summary is not None:
-                    metrics.summary(summary)
-                    console.summary(summary)
-                if isinstance(event, Exchanged):
-                    console.advance(self._count(unit))
-                    began = time.perf_counter()
-                    self._between_exchanges(metrics, console, interrupts)
-                    summaries.leave_out(time.perf_counter() - began)
-                    if interrupts.requested() or self._finished():
-                        break
-        finally:
-            self._evaluator.close()
-            console.close()
-            metrics.close()
+        with contextlib.ExitStack() as stack:
+            metrics = stack.enter_context(contextlib.closing(TensorBoardMetrics(self.run.path, self._resumed_at)))
+            bar = Console(settings.steps or settings.episodes or None, unit, initial=self._count(unit))
+            console = stack.enter_context(contextlib.closing(bar))
+            stack.enter_context(contextlib.closing(self._evaluator))
+            if self._resumed_at is None:
+                metrics.text("model", model_summary(self.agent.network))
+            try:
+                self._collect(metrics, console, interrupts)
+            except (BridgeError, OSError):
+                self._save()  # the agent is whole; after any other failure it may not be
+                raise
             self._save()
 
+    def _collect(self, metrics: TensorBoardMetrics, console: Console, interrupts: Interrupts) -> None:
+        unit = "step" if self.config.training.steps else "episode"
+        summaries = Summaries(self.agent, self.config.training.summary_episodes)
+        for event in collect_and_learn(self._bridge, self.agent):
+            summary = summaries.observe(event)
+            if summary is not None:
+                metrics.summary(summary)
+                console.summary(summary)
+            if isinstance(event, Exchanged):
+                console.advance(self._count(unit))
+                began = time.perf_counter()
+                self._between_exchanges(metrics, console, interrupts)
+                summaries.leave_out(time.perf_counter() - began)
+                if interrupts.requested() or self._finished():
+                    return
+
     def test(self, interrupts: Interrupts) -> Evaluation:
-        """The final test, of the final or the best policy, in a fresh environment; saved with the run."""
-        best = self.config.evaluation.policy == "best"
-        checkpoint = find_checkpoint(self.run.checkpoints, "best" if best else "latest")
-        self.agent.load_weights(read_weights(checkpoint))
-        with open_test(self.config) as bridge:
-            return run_test(self.config, bridge, self.agent, self.run, checkpoint.name, interrupts.requested)
+        """The final test, of the final or the best policy, in a fresh environment; saved with the run.
+
+        Raises:
+            InterruptedError, KeyboardInterrupt: a signal came.
+        """
+        checkpoint = tested_checkpoint(self.config, self.run)
+        with open_test(self.config) as bridge, interrupts.held():
+            return run_test(self.config, bridge, self.agent, self.run, checkpoint, interrupts.requested)
 
     def _between_exchanges(self, metrics: TensorBoardMetrics, console: Console, interrupts: Interrupts) -> None:
-        every = self.config.evaluation.every
-        if every and self.agent.steps - self._evaluated >= every:
-            self._evaluated = self.agent.steps
+        every, steps = self.config.evaluation.every, self.agent.steps
+        if every and steps // every > self._evaluated // every:
             try:
                 evaluation = self._evaluator(self.agent, interrupts.requested)
             except InterruptedError:
-                return
-            metrics.evaluation(evaluation, self.agent.steps)
-            console.lines([f"evaluation at step {self.agent.steps:,}: {evaluation.lines()[0]}"])
+                return  # it comes again when the run is resumed
+            self._evaluated = steps
+            metrics.evaluation(evaluation, steps)
+            console.lines([f"evaluation at step {steps:,}: {evaluation.lines()[0]}"])
             # A later checkpoint as good as the best one has learned from more.
             if evaluation.mean >= self._best:
                 self._best = evaluation.mean
@@ -123,7 +141,8 @@ class Training:
             self._save()
 
     def _save(self) -> None:
-        save_checkpoint(self.run.checkpoints, self.agent, "step", {})
+        about = {"starts": self._starts, "evaluated": self._evaluated}
+        save_checkpoint(self.run.checkpoints, self.agent, "step", about)
         self._saved_at = time.monotonic()
 
     def _finished(self) -> bool:
@@ -139,8 +158,7 @@ class Evaluator:
     """Evaluations during training, always of the same episodes, in an environment that stays open in between."""
 
     def __init__(self, config: Config) -> None:
-        # Apart from the seeds of training and of the final test.
-        self._settings = config.evaluation.model_copy(update={"seed": config.evaluation.seed + 1, "epsilon": 0.0})
+        self._settings = config.evaluation.model_copy(update={"seed": _evaluator_seed(config), "epsilon": 0.0})
         self._config = config
         self._bridge: Bridge | None = None
 
@@ -159,45 +177,88 @@ class Evaluator:
             self._bridge = None
 
 
+def starts_of(run: RunFolder) -> int:
+    """How often the training of this run was started. Raises `CheckpointError` when it left no checkpoint."""
+    starts: int = read_about(find_checkpoint(run.checkpoints, "latest"))["starts"]
+    return starts
+
+
+def check_seeds(config: Config, trained: Config) -> None:
+    """Raises `ConfigError` when the test of `config` would play episodes that a run of `trained` has seen before."""
+    seed = config.evaluation.seed
+    if seed in (trained.training.seed, _evaluator_seed(trained)):
+        use = "training" if seed == trained.training.seed else "the evaluations during training"
+        raise ConfigError(f"seed {seed} is that of {use}: test on another one, or the test shows nothing new.")
+
+
 def open_test(config: Config) -> Bridge:
     """A fresh environment for the test of `config.evaluation`."""
     return connect(_evaluation_spec(config, config.evaluation))
 
 
-def run_test(
-    config: Config, bridge: Bridge, agent: DQNAgent, run: RunFolder, checkpoint: str, should_stop: Callable[[], bool]
-) -> Evaluation:
-    """Plays the test of `config.evaluation` and saves the result as JSON beside the run.
+def tested_checkpoint(config: Config, run: RunFolder) -> Path:
+    """What the test plays: the best checkpoint where the settings want that and there is one, else the latest.
 
     Raises:
+        CheckpointError: there is none.
+    """
+    if config.evaluation.policy == "best":
+        with contextlib.suppress(CheckpointError):
+            return find_checkpoint(run.checkpoints, "best")
+    return find_checkpoint(run.checkpoints, "latest")
+
+
+def run_test(
+    config: Config, bridge: Bridge, agent: DQNAgent, run: RunFolder, checkpoint: Path, should_stop: Callable[[], bool]
+) -> Evaluation:
+    """Plays the test of `config.evaluation` with a checkpoint's weights; saves the result as JSON beside the run.
+
+    Raises:
+        CheckpointError: it is damaged or does not fit.
         InterruptedError: `should_stop` said so.
     """
     settings = config.evaluation
-    bar = tqdm(total=None if settings.steps else settings.episodes, unit="episode", desc="test", leave=False)
-    with bar:
+    torch.set_num_threads(config.training.torch_threads)
+    restore_weights(checkpoint, agent)
+    bar = Bar(None if settings.steps else settings.episodes, "episode", name="test", keep=False)
+    with contextlib.closing(bar):
         evaluation = evaluate(
             bridge,
             agent,
             settings,
             episodes=settings.episodes,
             steps=settings.steps,
-            progress=lambda ended: _advance(bar, ended),
+            progress=bar.advance,
             should_stop=should_stop,
         )
-    about = {"run_id": run.path.name, "checkpoint": checkpoint, "environment": config.environment.target}
+    about = {"run_id": run.path.name, "checkpoint": checkpoint.name, "environment": config.environment.target}
     evaluation = replace(evaluation, about=about)
-    evaluation.save(run.evaluations / f"{checkpoint}-seed{settings.seed}.json")
+    evaluation.save(result_file(config, run, checkpoint))
     return evaluation
 
 
-def _advance(bar: tqdm[NoReturn], count: int) -> None:
-    bar.update(count - bar.n)
+def result_file(config: Config, run: RunFolder, checkpoint: Path) -> Path:
+    """Where the result of that test lies; another length or seed is another test."""
+    settings = config.evaluation
+    length = f"{settings.steps}-steps" if settings.steps else f"{settings.episodes}-episodes"
+    return run.evaluations / f"{checkpoint.name}-{length}-seed-{settings.seed}.json"
 
 
 def _evaluation_spec(config: Config, settings: EvaluationConfig) -> EnvSpec:
     """The test's environment: training's, at the test's speed, number and seed."""
     changes = {"time_scale": settings.time_scale, "num_envs": settings.num_envs}
     return config.environment.model_copy(update=changes).spec(settings.seed)
+
+
+def _evaluator_seed(config: Config) -> int:
+    """Apart from that of the test, which must not have chosen the policy that it tests."""
+    return config.evaluation.seed + 1
+
+
+def _save_config(config: Config, run: RunFolder) -> None:
+    partial = run.config.with_suffix(".partial")
+    save_config(config, partial)
+    partial.replace(run.config)
 
 
 def _best_score(run: RunFolder) -> float:

@@ -1,27 +1,43 @@
 """Trains an agent, then tests it: `python -m agents.train --backend unity --build GridWorld`."""
 
+# ruff: noqa: E402 - the imports below take seconds, and Ctrl-C is to be answered before
+
 from __future__ import annotations
 
+from agents.interrupts import Interrupts, leave_on_signals
+
+PROGRAM = "python -m agents.train"
+
+if __name__ == "__main__":
+    leave_on_signals(PROGRAM)
+
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 
 from agents.agent import DQNAgent
-from agents.commandline import TRAIN_OPTIONS, Parser, add_config_options, add_run_options, config_values, run_command
-from agents.config import Config, ConfigError, build_config, load_config, merged, preset_names, sections
-from agents.interrupts import Interrupts
+from agents.commandline import (
+    RESULTS_DIR,
+    TRAIN_OPTIONS,
+    Parser,
+    add_config_options,
+    add_run_options,
+    config_values,
+    run_command,
+)
+from agents.config import ConfigError, load_config, preset_names, sections
 from agents.networks import summary
-from agents.resolve import open_environment, starting_values
-from agents.runs import RunFolder, check_free, default_run_id, existing_run, new_run
-from agents.session import Training
-from bridge import connect
-
-PROGRAM = "python -m agents.train"
+from agents.resolve import chosen_length, open_environment, resumed_config, starting_values
+from agents.runs import check_free, existing_run, new_run, new_run_of
+from agents.session import Training, check_seeds, result_file, starts_of, tested_checkpoint
+from bridge import BridgeError, connect
 
 
 def make_parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
+        usage="%(prog)s [--backend unity] --build NAME | [--backend gym] --env ID [options]",
         description="Train a DQN on a Unity ML-Agents build or a gymnasium environment, then test it. "
         "Curves: tensorboard --logdir runs. Defaults are in brackets; a preset may have others.",
         allow_abbrev=False,
@@ -30,70 +46,105 @@ def make_parser() -> Parser:
     parser.add_argument("--resume", action="store_true", help="go on with the run of --run-id where it stopped")
     parser.add_argument("--force", action="store_true", help="overwrite the run of --run-id")
     parser.add_argument(
-        "--preset", help=f"name of a preset or a YAML file; default: by the environment ({', '.join(preset_names())})"
+        "--preset",
+        metavar="NAME",
+        help=f"name of a preset or a YAML file; default: by the environment ({', '.join(preset_names())})",
     )
     add_config_options(parser, TRAIN_OPTIONS, list(sections()))
     return parser
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], interrupts: Interrupts) -> int:
     options = make_parser().parse(argv)
     if options.resume and options.force:
         raise ConfigError("--resume goes on with a run and --force overwrites it: give one of them.")
-    return _resume(options) if options.resume else _start(options)
+    training = _resumed(options, interrupts) if options.resume else _started(options, interrupts)
+    return interrupts.exit_code if interrupts.requested() else _test(training, options, interrupts)
 
 
-def _start(options: argparse.Namespace) -> int:
-    values = config_values(options)
-    target = build_config(starting_values(options.preset, values)).environment.target
-    run_id = options.run_id or default_run_id(target, options.results_dir)
-    check_free(options.results_dir, run_id, force=options.force)
+def _started(options: argparse.Namespace, interrupts: Interrupts) -> Training:
+    values = chosen_length(config_values(options))
+    starting_values(options.preset, values)  # wrong values are told before anything is looked at or started
+    if options.run_id:
+        check_free(options.results_dir, options.run_id, force=options.force)
     config, bridge = open_environment(options.preset, values)
-    with bridge:
+    with bridge, interrupts.held():
+        check_seeds(config, config)
         agent = DQNAgent(bridge.spec, config)
         # Nothing can be wrong with the request any more: now an old run may be overwritten.
-        run = new_run(options.results_dir, run_id, force=options.force)
-        training = Training(config, bridge, agent, run)
-        _describe(agent, config, run)
-        return _train(training)
+        if options.run_id:
+            run = new_run(options.results_dir, options.run_id, force=options.force)
+        else:
+            run = new_run_of(config.environment.target, options.results_dir)
+        return _trained(Training(config, bridge, agent, run), options, interrupts)
 
 
-def _resume(options: argparse.Namespace) -> int:
+def _resumed(options: argparse.Namespace, interrupts: Interrupts) -> Training:
     if not options.run_id:
         raise ConfigError("--resume needs --run-id: the run to go on with.")
     run = existing_run(options.results_dir, options.run_id)
-    config = build_config(merged(load_config(run.config).model_dump(), config_values(options)))
-    if options.preset and options.preset != config.preset:
-        raise ConfigError(f"run {options.run_id!r} has the preset {config.preset!r}: resume it without --preset.")
-    with connect(config.environment.spec(config.training.seed)) as bridge:
-        training = Training(config, bridge, DQNAgent(bridge.spec, config), run, resume=True)
-        return _train(training)
+    saved = load_config(run.config)
+    if options.preset and options.preset != saved.preset:
+        raise ConfigError(f"run {options.run_id!r} has the preset {saved.preset!r}: resume it without --preset.")
+    config = resumed_config(saved, chosen_length(config_values(options)))
+    # Started so often before, the environment goes on with random streams of its own instead of repeating itself.
+    bridge = connect(config.environment.spec(config.training.seed), incarnation=starts_of(run))
+    with bridge, interrupts.held():
+        agent = DQNAgent(bridge.spec, config)
+        return _trained(Training(config, bridge, agent, run, resume=True), options, interrupts)
 
 
-def _describe(agent: DQNAgent, config: Config, run: RunFolder) -> None:
+def _trained(training: Training, options: argparse.Namespace, interrupts: Interrupts) -> Training:
+    _describe(training)
+    try:
+        training.train(interrupts)
+    except (BridgeError, OSError):
+        _say(f"stopped at step {training.agent.steps:,}; resume with: {_command(PROGRAM, options, training)} --resume")
+        raise
+    if interrupts.requested():
+        resume = f"{_command(PROGRAM, options, training)} --resume"
+        _say(f"stopped and saved at step {training.agent.steps:,}; resume with: {resume}")
+    return training
+
+
+def _test(training: Training, options: argparse.Namespace, interrupts: Interrupts) -> int:
+    checkpoint = tested_checkpoint(training.config, training.run)
+    try:
+        evaluation = training.test(interrupts)
+    except (BridgeError, InterruptedError, KeyboardInterrupt) as error:
+        command = _command("python -m agents.evaluate", options, training)
+        _say(f"stopped in the test; the training is complete and saved; test with: {command}")
+        if isinstance(error, BridgeError):
+            raise
+        return interrupts.exit_code
+    file = result_file(training.config, training.run, checkpoint)
+    sys.stdout.write("\n".join([f"test of {checkpoint.name}:", *evaluation.lines(), f"saved as {file}"]) + "\n")
+    return 0
+
+
+def _describe(training: Training) -> None:
+    config, agent, run = training.config, training.agent, training.run
+    begins = f" | resumed at step {agent.steps:,}" if agent.steps else ""
     sys.stdout.write(
-        f"run {run.path} | preset {config.preset} | {agent.spec.name} | device {agent.device}\n"
+        f"run {run.path} | preset {config.preset} | {agent.spec.name} | device {agent.device}{begins}\n"
         f"{summary(agent.network)}\n"
         f"replay: {config.replay.capacity:,} observations, {agent.replay.nbytes / 2**20:,.1f} MiB\n"
+        f"curves: tensorboard --logdir {run.path.parent}\n"
     )
     sys.stdout.flush()
 
 
-def _train(training: Training) -> int:
-    with Interrupts() as interrupts:
-        training.train(interrupts)
-        try:
-            if not interrupts.requested():
-                sys.stdout.write("\n".join(["test:", *training.test(interrupts).lines()]) + "\n")
-        except InterruptedError:
-            pass
-        if interrupts.requested():
-            name = training.run.path.name
-            sys.stdout.write(
-                f"stopped and saved at step {training.agent.steps:,}: resume with --run-id {name} --resume\n"
-            )
-        return interrupts.exit_code
+def _command(program: str, options: argparse.Namespace, training: Training) -> str:
+    """A command line for that run, to be copied."""
+    words = ["--run-id", training.run.path.name]
+    if options.results_dir != RESULTS_DIR:
+        words += ["--results-dir", str(options.results_dir)]
+    return f"{program} {shlex.join(words)}"
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 if __name__ == "__main__":
-    run_command(lambda: main(sys.argv[1:]), PROGRAM)
+    run_command(lambda interrupts: main(sys.argv[1:], interrupts), PROGRAM)

@@ -21,6 +21,7 @@ class Bar:
     """
 
     def __init__(self, total: int | None, unit: str, *, initial: int = 0, name: str = "", keep: bool = True) -> None:
+        self._total = total
         self._bar = tqdm(
             total=total,
             initial=initial,
@@ -34,9 +35,8 @@ class Bar:
 
     def advance(self, count: int) -> None:
         """The count stands at this number now."""
-        if self._bar.total is not None:
-            count = min(count, self._bar.total)  # the last exchange may go past the limit
-        self._bar.update(count - self._bar.n)
+        shown = count if self._total is None else min(count, self._total)  # the last exchange may go past the limit
+        self._bar.update(shown - self._bar.n)
 
     def close(self) -> None:
         self._bar.close()

@@ -7,6 +7,7 @@ checkpoints/best-000040000/   tensors.pt state.json manifest.json              t
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -115,7 +116,9 @@ def _complete(folder: Path, kind: Kind) -> list[Path]:
 
 
 def _write(folder: Path, agent: DQNAgent, kind: Kind, about: dict[str, Any]) -> None:
-    torch.save(agent.tensors(), folder / TENSORS)
+    tensors = io.BytesIO()  # writing to a file itself, torch hides a full disk behind a RuntimeError
+    torch.save(agent.tensors(), tensors)
+    (folder / TENSORS).write_bytes(tensors.getbuffer())
     state = {"agent": agent.state_dict(), "about": about}
     (folder / STATE).write_text(json.dumps(state), encoding="utf-8")
     if kind == "step":

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic import NonNegativeFloat as NotNegative
 from pydantic import NonNegativeInt as Count
 from pydantic import PositiveFloat as Positive
@@ -32,7 +41,9 @@ class ConfigError(ValueError):
 
 def _split(value: Any) -> Any:
     """`64,64` on a command line is a list of two."""
-    return [part for part in value.strip("[]() ").split(",") if part.strip()] if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.strip("[]() ").split(",") if part.strip()]
 
 
 def _parsed(value: Any) -> Any:
@@ -48,6 +59,14 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML's `no` and `off` are false, which would do for 0."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError(f"found {value}, expected something else than true or false")
+        return value
 
 
 class EnvironmentConfig(Section):
@@ -149,6 +168,12 @@ class ExplorationConfig(Section):
     delay: Count = Field(0, description="units before the level begins to fall")
     hold: float = Field(1.0, ge=1, description="epsilon: mean agent steps that a random action is held, per branch")
 
+    @model_validator(mode="after")
+    def _epsilon_is_a_probability(self) -> Self:
+        if self.kind == "epsilon" and max(self.start, self.end) > 1:
+            raise ValueError("an epsilon is a probability: expected start and end from 0 to 1")
+        return self
+
 
 class TrainingConfig(Section):
     steps: Count = Field(50_000, description="agent steps: decisions of all agents together; 0: no limit")
@@ -236,7 +261,7 @@ def build_config(values: Values) -> Config:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
         if first["type"] == "value_error":
-            raise ConfigError(f"{path}: {first['ctx']['error']}.") from None
+            raise ConfigError(f"{path}: {str(first['ctx']['error']).rstrip('.')}.") from None
         problem = first["msg"].replace("Input should be", "expected")
         raise ConfigError(f"{path}: found {first['input']!r}, {problem}.") from None
 
@@ -310,5 +335,5 @@ def _read_yaml(text: str, source: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{source}: expected a mapping of sections, found {type(values).__name__}.")
+        raise ConfigError(f"{source}: found {type(values).__name__}, expected a mapping.")
     return values

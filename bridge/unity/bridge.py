@@ -108,7 +108,8 @@ class UnityBridge(Bridge):
         return actions
 
     def _send(self, actions: Int32Array) -> None:
-        sent = self._idle_actions() if len(self._environment.infos) > 1 else {}
+        alone = self._environment.infos.keys() <= {self._behavior.full_name}
+        sent = {} if alone else self._idle_actions()
         native = self._assembly.native(actions)
         if len(native):
             none = np.zeros((len(native), 0), np.float32)

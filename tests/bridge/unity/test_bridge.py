@@ -61,6 +61,24 @@ def test_several_behaviours_ask_for_a_choice_and_the_others_act_zero(tmp_path: P
     assert [list(action.vector_actions_deprecated) for action in actions["Red?team=0"].value] == [[0, 0], [0, 0]]
 
 
+def test_the_others_act_zero_also_while_ours_is_away(tmp_path: Path) -> None:
+    brains = [brain("Blue", 3), brain("Red", 3)]
+    scene = [report({"Red": [info(0)]}, brains), report({"Blue": [info(1)]}), report({"Red": [info(0)]})]
+    with open_scene(tmp_path, scene, behavior="Red") as bridge:
+        bridge.reset()
+        assert len(bridge.step([[2]])) == 0
+        assert bridge.step(NONE).step_type.tolist() == [MID]
+    told = replies(tmp_path)[3].unity_input.rl_input.agent_actions
+    assert [list(action.discrete_actions) for action in told["Blue"].value] == [[0]]
+
+
+def test_each_seed_and_each_player_has_a_stream_of_its_own() -> None:
+    with connect(EnvSpec("unity", "simulated/GridWorld", {"num_envs": 3, "timeout": 20.0})) as bridge:
+        starts = [bridge.reset(seed).obs[2] for seed in (0, 1, 1)]  # the six cell numbers of each player
+    np.testing.assert_array_equal(starts[1], starts[2])
+    assert len({tuple(row) for row in np.concatenate(starts[:2])}) == 6
+
+
 def test_one_name_in_two_teams_asks_for_the_team(tmp_path: Path) -> None:
     infos = {"Striker?team=0": [info(0)], "Striker?team=1": [info(1)]}
     with pytest.raises(UsageError, match=r"Striker\?team=0, Striker\?team=1"):

@@ -13,8 +13,10 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
 
 from tqdm import tqdm
 
@@ -59,6 +61,10 @@ EVALUATE_OPTIONS = {
 
 class Parser(argparse.ArgumentParser):
     """argparse with one-line errors that name the nearest option."""
+
+    def __init__(self, prog: str, usage: str, description: str) -> None:
+        layout = partial(argparse.HelpFormatter, max_help_position=36)
+        super().__init__(prog, usage, description, formatter_class=layout, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE_ERROR, f"{self.prog}: {message}\n")
@@ -179,10 +185,12 @@ def _add_field(group: argparse._ArgumentGroup, option: str, path: str) -> None:
 
 
 def _metavar(name: str, annotation: Any) -> str:
-    if get_origin(annotation) is Literal:
-        return "|".join(get_args(annotation))
-    kinds = {int: "N", float: "X"}
-    return next((kinds[kind] for kind in (annotation, *get_args(annotation)) if kind in kinds), name.upper())
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return "|".join(inner)
+    if origin in (Annotated, Union, UnionType):
+        return _metavar(name, inner[0])
+    return {int: "N", float: "X", tuple: "A,B,...", dict: "{KEY: VALUE}"}.get(origin or annotation, name.upper())
 
 
 def _shown(default: Any) -> str:

@@ -28,7 +28,6 @@ def make_parser() -> Parser:
         usage="%(prog)s --run-id NAME [options]",
         description="Play a trained agent greedily in an environment of its own, on fixed seeds. The result is printed "
         "and saved as JSON beside the run. Defaults are in brackets; the run may have others.",
-        allow_abbrev=False,
     )
     add_run_options(parser)
     parser.add_argument(

@@ -40,7 +40,6 @@ def make_parser() -> Parser:
         usage="%(prog)s [--backend unity] --build NAME | [--backend gym] --env ID [options]",
         description="Train a DQN on a Unity ML-Agents build or a gymnasium environment, then test it. "
         "Curves: tensorboard --logdir runs. Defaults are in brackets; a preset may have others.",
-        allow_abbrev=False,
     )
     add_run_options(parser)
     parser.add_argument("--resume", action="store_true", help="go on with the run of --run-id where it stopped")

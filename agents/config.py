@@ -124,7 +124,7 @@ class NetworkConfig(Section):
     activation: Literal["relu", "elu"] = Field("relu", description="activation after each layer")
     layer_norm: bool = Field(False, description="LayerNorm before each fully connected layer's activation")
     dueling: bool = Field(False, description="state value plus advantages (Wang et al. 2016; branches: Tavakoli 2018)")
-    normalize: bool = Field(False, description="vectors are scaled by their running mean and deviation")
+    normalize: bool = Field(False, description="running mean 0 and deviation 1 of vectors and image channels")
 
 
 class LearnerConfig(Section):

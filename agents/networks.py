@@ -19,33 +19,44 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "elu": nn.ELU}
 
 
 class RunningNorm(nn.Module):
-    """Scales a vector by the running mean and deviation of what `update` has seen, clipped to +-10."""
+    """Scales an observation by the running mean and deviation of what `update` has seen, clipped to +-10.
+
+    Args:
+        kind: `vector`: statistics of each element of [N, size]; `image`: of each channel of [N, size, H, W].
+    """
 
     mean: Tensor
     var: Tensor
     count: Tensor
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, kind: str) -> None:
         super().__init__()
+        self._trailing = (1, 1) if kind == "image" else ()
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("var", torch.ones(size))
         self.register_buffer("count", torch.tensor(0.0))
 
     @torch.no_grad()
     def update(self, values: Tensor) -> None:
-        """Takes in values [N, size] (Chan et al. 1979, parallel variance)."""
+        """Takes in the values of N rows (Chan et al. 1979, parallel variance)."""
         rows = float(len(values))
         if rows == 0:
             return
+        dims = [0, *range(2, values.ndim)]
+        spread, mean = torch.var_mean(values.float(), dims, correction=0)
         total = self.count + rows
-        delta = values.mean(0) - self.mean
-        spread = values.var(0, unbiased=False) * rows + self.var * self.count
-        self.var.copy_((spread + delta.square() * self.count * rows / total) / total)
+        delta = mean - self.mean
+        both = spread * rows + self.var * self.count
+        self.var.copy_((both + delta.square() * self.count * rows / total) / total)
         self.mean.add_(delta * rows / total)
         self.count.copy_(total)
 
     def forward(self, values: Tensor) -> Tensor:
-        return ((values - self.mean) / (self.var + 1e-8).sqrt()).clamp(-10.0, 10.0)
+        shape = (-1, *self._trailing)
+        scale = (self.var + 1e-8).rsqrt()
+        # A fresh copy of floats, so that the hot path can work in place.
+        scaled = (values - self.mean.view(shape)).mul_(scale.view(shape))
+        return scaled.clamp_(-10.0, 10.0)
 
 
 class QNetwork(nn.Module):
@@ -60,7 +71,7 @@ class QNetwork(nn.Module):
             other vectors after the encoder.
         hidden: units of the fully connected layers.
         dueling: state value plus advantages centred per branch (arXiv 1511.06581; BDQ, arXiv 1711.08946).
-        normalize: vectors (not goals) pass a `RunningNorm`.
+        normalize: images and vectors, but not goals, pass a `RunningNorm`; otherwise images are scaled to 0..1.
 
     Raises:
         ValueError: an image too small for the encoder, or a goal to multiply with but no image.
@@ -95,8 +106,9 @@ class QNetwork(nn.Module):
             _conv_encoder(observations[i], copies if goal == "gate" else 1, encoder, ACTIVATIONS[activation])
             for i in self._images
         )
+        normalized = sorted(self._images + plain) if normalize else []
         self.norms = nn.ModuleDict(
-            {str(i): RunningNorm(observations[i].shape[0]) for i in plain if normalize},
+            {str(i): RunningNorm(observations[i].shape[0], observations[i].kind) for i in normalized}
         )
         width = sum(_encoded_size(observations[i].shape, encoder) for i in self._images)
         width *= copies if self._goal == "product" else 1
@@ -123,12 +135,13 @@ class QNetwork(nn.Module):
         return value + advantage - advantage @ self._centre  # type: ignore[operator]
 
     def update_norms(self, obs: Sequence[Tensor]) -> None:
-        """Running statistics take in new observations, each [N, D]."""
+        """Running statistics take in new observations."""
         for index, norm in self.norms.items():
             norm.update(obs[int(index)])  # type: ignore[operator]
 
     def _encoded(self, obs: Sequence[Tensor], index: int, encode: nn.Module) -> Tensor:
-        image = obs[index].float().mul_(1.0 / 255.0)  # [batch, C, H, W], 0..1
+        name = str(index)
+        image = self.norms[name](obs[index]) if name in self.norms else obs[index].float().mul_(1.0 / 255.0)
         if self._goal == "gate":
             image = (self._goal_of(obs)[:, :, None, None, None] * image[:, None]).flatten(1, 2)  # [batch, G * C, H, W]
         features: Tensor = encode(image)

@@ -89,8 +89,11 @@ class RightActionForSign(Sign):
 
 
 class Tempting(Probe):
-    """Step 0 and step 1 look the same. In step 0 action 2 earns 10 and ends it; in step 1 it is forbidden, and the
-    others earn 1. Whoever lets the bootstrap take action 2 believes that the others are worth far more."""
+    """Step 0 and step 1 look the same. In step 0 action 2 earns 10 and ends it; in step 1 it is forbidden.
+
+    The others earn 0.5, then 1: at a discount of 0.5 both steps are worth 1 to whoever knows what is forbidden. Who
+    lets the bootstrap take action 2 believes that step 0 is worth 5.5.
+    """
 
     action_space = spaces.Discrete(3)
 
@@ -102,7 +105,7 @@ class Tempting(Probe):
         if action == 2:
             return self.see(), 10.0, True, False, {}
         self.time += 1
-        return self.see(), float(self.time == 2), self.time == 2, False, self.info()
+        return self.see(), 0.5 * self.time, self.time == 2, False, self.info()
 
     def info(self) -> dict[str, Any]:
         return {"action_mask": np.array([1, 1, self.time == 0], np.int8)}

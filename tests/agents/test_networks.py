@@ -177,7 +177,7 @@ def test_layers_stand_in_their_order(activation: str, kind: type[nn.Module]) -> 
 
 def test_the_running_norm_is_numpys_mean_and_variance() -> None:
     rng = np.random.default_rng(0)
-    norm = RunningNorm(3)
+    norm = RunningNorm(3, "vector")
     batches = [rng.normal([100.0, -1.0, 0.0], [3.0, 0.01, 50.0], (size, 3)) for size in (1, 7, 0, 2, 100, 1, 30)]
     for batch in batches:
         norm.update(torch.as_tensor(batch, dtype=torch.float32))
@@ -186,33 +186,51 @@ def test_the_running_norm_is_numpys_mean_and_variance() -> None:
     np.testing.assert_allclose(norm.var, everything.var(0), rtol=1e-3)
     assert norm.count == len(everything)
     values = torch.as_tensor(everything[:5], dtype=torch.float32)
+    before = values.clone()
     expected = (everything[:5] - everything.mean(0)) / everything.std(0)
     np.testing.assert_allclose(norm(values), expected, rtol=1e-2, atol=1e-2)
+    assert torch.equal(values, before), "what is given is not changed"
     assert norm(torch.full((1, 3), 1e9)).tolist() == [[10.0] * 3]
     assert norm(torch.full((1, 3), -1e9)).tolist() == [[-10.0] * 3]
 
 
+def test_the_running_norm_of_images_goes_by_channels() -> None:
+    norm = RunningNorm(3, "image")
+    batches = [pictures(size, (3, 9, 7)) // divisor for size, divisor in ((1, 1), (4, 5), (0, 1), (2, 50))]
+    for batch in batches:
+        norm.update(batch)
+    everything = torch.cat(batches).numpy().astype(np.float64)
+    mean, deviation = everything.mean((0, 2, 3)), everything.std((0, 2, 3))
+    np.testing.assert_allclose(norm.mean, mean, rtol=1e-4)
+    np.testing.assert_allclose(norm.var, deviation**2, rtol=1e-3)
+    expected = (everything - mean[:, None, None]) / deviation[:, None, None]
+    np.testing.assert_allclose(norm(torch.cat(batches)), expected, rtol=1e-3, atol=1e-3)
+
+
 def test_a_new_norm_changes_nothing_and_a_constant_number_is_no_division_by_zero() -> None:
-    norm = RunningNorm(2)
+    norm = RunningNorm(2, "vector")
     torch.testing.assert_close(norm(torch.tensor([[0.5, -2.0]])), torch.tensor([[0.5, -2.0]]))
     norm.update(torch.tensor([[3.0, 4.0]] * 5))
     assert norm(torch.tensor([[3.0, 4.0]])).tolist() == [[0.0, 0.0]]
 
 
-def test_norms_scale_vectors_but_no_goals_and_are_saved() -> None:
-    network = make(GOAL, VECTOR, normalize=True)
-    assert list(network.norms) == ["1"]
-    observations = [torch.ones(50, 2), vectors(50) * 7 + 3]
-    network.update_norms(observations)
-    np.testing.assert_allclose(network.norms["1"].mean, observations[1].mean(0), rtol=1e-4)
-    again = make(GOAL, VECTOR, normalize=True)
+def test_norms_scale_images_and_vectors_but_no_goals_and_are_saved() -> None:
+    observations = (GOAL, VECTOR, ObsSpec("picture", "image", (3, 20, 20)))
+    network = make(*observations, normalize=True)
+    assert list(network.norms) == ["1", "2"]
+    seen = [torch.ones(50, 2), vectors(50) * 7 + 3, pictures(50, (3, 20, 20))]
+    network.update_norms(seen)
+    again = make(*observations, normalize=True)
     again.load_state_dict(network.state_dict())
+    plain = make(*observations)
+    plain.load_state_dict(network.state_dict(), strict=False)
+    image = seen[2].float()
+    scaled_vector = (seen[1] - seen[1].mean(0)) / seen[1].std(0, unbiased=False)
+    scaled_image = (image - image.mean((0, 2, 3), keepdim=True)) / image.std((0, 2, 3), keepdim=True, unbiased=False)
     with torch.no_grad():
-        scaled = (observations[1] - observations[1].mean(0)) / observations[1].std(0, unbiased=False)
-        reference = make(GOAL, VECTOR)
-        reference.load_state_dict(network.state_dict(), strict=False)
-        torch.testing.assert_close(network(observations), reference([observations[0], scaled]), rtol=1e-3, atol=1e-4)
-        torch.testing.assert_close(again(observations), network(observations))
+        expected = plain([seen[0], scaled_vector, scaled_image * 255])
+        torch.testing.assert_close(network(seen), expected, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(again(seen), network(seen))
 
 
 @pytest.mark.parametrize(("encoder", "smallest"), [("simple", 20), ("nature", 36)])

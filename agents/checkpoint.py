@@ -105,7 +105,7 @@ def restore_checkpoint(path: Path, agent: DQNAgent) -> None:
     try:
         agent.load_tensors(_read_tensors(path))
         agent.load_state_dict(_read_state(path)["agent"])
-        with np.load(path / REPLAY, allow_pickle=False) as arrays:
+        with (path / REPLAY).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             agent.replay.load_state_dict(dict(arrays))
     except MALFORMED as error:
         raise _misfit(path, error) from None

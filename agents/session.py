@@ -119,7 +119,7 @@ class Training:
         Raises:
             InterruptedError, KeyboardInterrupt: a signal came.
         """
-        checkpoint = tested_checkpoint(self.config, self.run)
+        checkpoint = checkpoint_to_test(self.config, self.run)
         with open_test(self.config) as bridge, interrupts.held():
             return run_test(self.config, bridge, self.agent, self.run, checkpoint, interrupts.requested)
 
@@ -196,7 +196,7 @@ def open_test(config: Config) -> Bridge:
     return connect(_evaluation_spec(config, config.evaluation))
 
 
-def tested_checkpoint(config: Config, run: RunFolder) -> Path:
+def checkpoint_to_test(config: Config, run: RunFolder) -> Path:
     """What the test plays: the best checkpoint where the settings want that and there is one, else the latest.
 
     Raises:

@@ -30,7 +30,7 @@ from agents.config import ConfigError, load_config, preset_names, sections
 from agents.networks import summary
 from agents.resolve import chosen_length, open_environment, resumed_config, starting_values
 from agents.runs import check_free, existing_run, new_run, new_run_of
-from agents.session import Training, check_seeds, result_file, starts_of, tested_checkpoint
+from agents.session import Training, check_seeds, checkpoint_to_test, result_file, starts_of
 from bridge import BridgeError, connect
 
 
@@ -107,7 +107,7 @@ def _trained(training: Training, options: argparse.Namespace, interrupts: Interr
 
 
 def _test(training: Training, options: argparse.Namespace, interrupts: Interrupts) -> int:
-    checkpoint = tested_checkpoint(training.config, training.run)
+    checkpoint = checkpoint_to_test(training.config, training.run)
     try:
         evaluation = training.test(interrupts)
     except (BridgeError, InterruptedError, KeyboardInterrupt) as error:

@@ -443,6 +443,13 @@ def test_a_resumed_agent_is_one_that_never_stopped(sections: dict[str, Any]) -> 
     assert same(parameters(first.target_network), parameters(second.target_network))
 
 
+def test_nothing_is_kept_of_ended_episodes() -> None:
+    agent = small_agent(SPEC, exploration={"hold": 50.0, "start": 1.0, "end": 1.0}, learner={"n_step": 3})
+    feed(agent, *[rows for episode in range(5) for rows in walk(4, episode)], *walk(4, 5)[:-1])
+    state = agent.state_dict()
+    assert list(state["exploration"]["held"]) == list(state["nstep"]["open"]) == ["5"]
+
+
 def test_a_seed_decides_the_first_weights_and_leaves_torchs_own_stream_alone() -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()

@@ -121,6 +121,14 @@ def test_a_discount_of_0_leaves_no_future() -> None:
     assert shown(report(nstep, (0, MID, 50, 1, 2))) == [(0, 5, 1, 0, 0)]
 
 
+def test_an_ended_episode_is_not_kept() -> None:
+    nstep = NStep(3, 0.5, 1)
+    three_steps(nstep)
+    decide(nstep, (0, 3, 13))
+    report(nstep, (0, LAST, 8, 1, 4))
+    assert nstep.state_dict() == {"open": {}}
+
+
 def test_types_and_shapes_also_of_nothing() -> None:
     nothing = report(NStep(3, 0.9, 2))
     assert len(nothing) == 0

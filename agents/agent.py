@@ -144,7 +144,8 @@ class DQNAgent:
 
     def learn(self) -> Iterator[Update]:
         """The updates that the experience so far has earned, one by one."""
-        while self._credit >= 1.0 and len(self.replay) >= self.config.learner.batch_size:
+        # Drawn with replacement: also fewer transitions than a batch will do, and a small replay learns, too.
+        while self._credit >= 1.0 and len(self.replay) > 0:
             self._credit -= 1.0
             yield self._update(self.replay.sample(self.config.learner.batch_size))
 

@@ -133,7 +133,7 @@ def small_agent(spec: BehaviorSpec, **sections: Mapping[str, Any]) -> DQNAgent:
     return DQNAgent(spec, small_config(**sections))
 
 
-class _EachOnce:
+class EachOnce:
     """Draws 0, 1, 2, ... where a generator draws at random."""
 
     def integers(self, high: int, size: int) -> Array:
@@ -142,7 +142,7 @@ class _EachOnce:
 
 def everything(replay: Replay) -> Batch:
     """Every transition that can be sampled, once."""
-    rng, replay._rng = replay._rng, _EachOnce()  # type: ignore[assignment]
+    rng, replay._rng = replay._rng, EachOnce()  # type: ignore[assignment]
     try:
         return replay.sample(len(replay))
     finally:

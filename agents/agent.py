@@ -185,12 +185,10 @@ class DQNAgent:
 
     @torch.no_grad()
     def _move_target(self, weight: float) -> None:
-        """The target's parameters go this part of the way to the online ones; statistics are copied."""
+        """The target's parameters go this part of the way to the online ones."""
         online: list[Tensor] = list(self.network.parameters())
         target: list[Tensor] = list(self.target_network.parameters())
         torch._foreach_lerp_(target, online, weight)
-        for mine, theirs in zip(self.target_network.buffers(), self.network.buffers(), strict=True):
-            mine.copy_(theirs)
 
     def _shaped(self, steps: Steps) -> npt.NDArray[np.float32]:
         """Rewards to learn from: with `training.failure_reward`, an early termination earns that instead."""
@@ -256,6 +254,7 @@ class DQNAgent:
                     [self.spec.observations[i] for i in self._used],
                     self.spec.actions.branches,
                     encoder=settings.encoder,
+                    downsample=settings.downsample,
                     goal=settings.goal,
                     hidden=settings.hidden,
                     activation=settings.activation,
@@ -279,15 +278,23 @@ class DQNAgent:
         self._nstep = NStep(settings.n_step, settings.gamma, len(branches))
         # Without a target network the online one is its own target.
         self.target_network = self.network if settings.target == "none" else copy.deepcopy(self.network)
-        optimizers = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
-        self._optimizer = optimizers[settings.optimizer](self.network.parameters(), lr=settings.learning_rate)
+        parameters, rate = self.network.parameters(), settings.learning_rate
+        self._optimizer: torch.optim.Optimizer
+        if settings.optimizer == "adam":
+            self._optimizer = torch.optim.Adam(parameters, lr=rate, fused=True)
+        else:
+            self._optimizer = torch.optim.RMSprop(parameters, lr=rate, alpha=0.9, eps=1e-7)  # as Keras has it
 
     def _selected(self, steps: Steps, rows: Any = slice(None)) -> tuple[Array, ...]:
         return tuple(steps.obs[i][rows] for i in self._used)
 
     def _norms_take_in(self, obs: tuple[Array, ...]) -> None:
+        """Running statistics are the same in both networks: they describe the observations, not what was learned."""
         if self.config.network.normalize:
             self.network.update_norms(self._tensors(obs))
+            with torch.no_grad():
+                for mine, theirs in zip(self.target_network.buffers(), self.network.buffers(), strict=True):
+                    mine.copy_(theirs)
 
     def _tensors(self, arrays: tuple[Array, ...]) -> list[Tensor]:
         return [self._tensor(array) for array in arrays]

@@ -112,9 +112,11 @@ class NetworkConfig(Section):
     observations: Words = Field(
         ("all",), description="which observations are used: sensor names, or image, vector, goal, all"
     )
-    encoder: Literal["nature", "simple"] = Field(
-        "simple", description="images: nature = conv 32 8/4, 64 4/2, 64 3/1; simple = conv 16 8/4, 32 4/2"
+    encoder: Literal["nature", "simple", "small"] = Field(
+        "simple",
+        description="images, convolutions: nature = 32 8/4, 64 4/2, 64 3/1; simple = 16 8/4, 32 4/2; small = 16 4/2, 32 4/2",
     )
+    downsample: PositiveCount = Field(1, description="images: every n-th pixel of every n-th row is used")
     goal: Literal["gate", "product", "concat"] = Field(
         "concat",
         description="gate = one copy of the image per goal, times the goal; product = the same with the encoded image; "

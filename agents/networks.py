@@ -14,12 +14,13 @@ from bridge import ObsSpec
 ENCODERS = {
     "nature": ((32, 8, 4), (64, 4, 2), (64, 3, 1)),  # Mnih et al. 2015
     "simple": ((16, 8, 4), (32, 4, 2)),  # ML-Agents' vis_encode_type "simple"
+    "small": ((16, 4, 2), (32, 4, 2)),  # for images of about 40 pixels, such as a halved GridWorld
 }
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "elu": nn.ELU}
 
 
 class RunningNorm(nn.Module):
-    """Scales an observation by the running mean and deviation of what `update` has seen, clipped to +-10.
+    """Scales an observation by the running mean and deviation of what `update` has seen; vectors are clipped to +-10.
 
     Args:
         kind: `vector`: statistics of each element of [N, size]; `image`: of each channel of [N, size, H, W].
@@ -31,7 +32,7 @@ class RunningNorm(nn.Module):
 
     def __init__(self, size: int, kind: str) -> None:
         super().__init__()
-        self._trailing = (1, 1) if kind == "image" else ()
+        self._image = kind == "image"
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("var", torch.ones(size))
         self.register_buffer("count", torch.tensor(0.0))
@@ -52,11 +53,9 @@ class RunningNorm(nn.Module):
         self.count.copy_(total)
 
     def forward(self, values: Tensor) -> Tensor:
-        shape = (-1, *self._trailing)
-        scale = (self.var + 1e-8).rsqrt()
-        # A fresh copy of floats, so that the hot path can work in place.
-        scaled = (values - self.mean.view(shape)).mul_(scale.view(shape))
-        return scaled.clamp_(-10.0, 10.0)
+        # Batch normalisation with given statistics is this very formula, in one pass.
+        scaled = nn.functional.batch_norm(values.float(), self.mean, self.var, eps=1e-8)
+        return scaled if self._image else scaled.clamp_(-10.0, 10.0)
 
 
 class QNetwork(nn.Module):
@@ -66,6 +65,7 @@ class QNetwork(nn.Module):
         observations: what it is given, in this order. Images are uint8 [batch, C, H, W], vectors float32 [batch, D].
         branches: number of actions of each branch; several are decoupled heads (DecQN, arXiv 2210.12566).
         encoder: a name of `ENCODERS`, for images.
+        downsample: the encoder sees every n-th pixel of every n-th row.
         goal: `gate`: the image enters once per element of the goal, multiplied by it, on channels, and the goal goes
             nowhere else; `product`: the same with the encoded image instead of the image; `concat`: the goal joins the
             other vectors after the encoder.
@@ -83,6 +83,7 @@ class QNetwork(nn.Module):
         branches: tuple[int, ...],
         *,
         encoder: str,
+        downsample: int,
         goal: str,
         hidden: tuple[int, ...],
         activation: str,
@@ -102,15 +103,17 @@ class QNetwork(nn.Module):
             )
         self._vectors = sorted(plain + self._goals) if self._goal == "concat" else plain
         copies = 1 if self._goal == "concat" else sum(observations[i].shape[0] for i in self._goals)
+        self._downsample = downsample
+        shapes = {i: _downsampled(observations[i].shape, downsample) for i in self._images}
         self.encoders = nn.ModuleList(
-            _conv_encoder(observations[i], copies if goal == "gate" else 1, encoder, ACTIVATIONS[activation])
+            _conv_encoder(shapes[i], copies if goal == "gate" else 1, encoder, ACTIVATIONS[activation])
             for i in self._images
         )
         normalized = sorted(self._images + plain) if normalize else []
         self.norms = nn.ModuleDict(
             {str(i): RunningNorm(observations[i].shape[0], observations[i].kind) for i in normalized}
         )
-        width = sum(_encoded_size(observations[i].shape, encoder) for i in self._images)
+        width = sum(_encoded_size(shapes[i], encoder) for i in self._images)
         width *= copies if self._goal == "product" else 1
         width += sum(observations[i].shape[0] for i in self._vectors)
         self.body = _mlp(width, hidden, ACTIVATIONS[activation], layer_norm)
@@ -137,17 +140,22 @@ class QNetwork(nn.Module):
     def update_norms(self, obs: Sequence[Tensor]) -> None:
         """Running statistics take in new observations."""
         for index, norm in self.norms.items():
-            norm.update(obs[int(index)])  # type: ignore[operator]
+            norm.update(self._seen(obs, int(index)))  # type: ignore[operator]
 
     def _encoded(self, obs: Sequence[Tensor], index: int, encode: nn.Module) -> Tensor:
         name = str(index)
-        image = self.norms[name](obs[index]) if name in self.norms else obs[index].float().mul_(1.0 / 255.0)
+        seen = self._seen(obs, index)
+        image = self.norms[name](seen) if name in self.norms else seen.float() * (1.0 / 255.0)
         if self._goal == "gate":
             image = (self._goal_of(obs)[:, :, None, None, None] * image[:, None]).flatten(1, 2)  # [batch, G * C, H, W]
         features: Tensor = encode(image)
         if self._goal == "product":
             features = (self._goal_of(obs)[:, :, None] * features[:, None]).flatten(1)  # [batch, G * features]
         return features
+
+    def _seen(self, obs: Sequence[Tensor], index: int) -> Tensor:
+        step = self._downsample if index in self._images else 1
+        return obs[index] if step == 1 else obs[index][:, :, ::step, ::step]
 
     def _goal_of(self, obs: Sequence[Tensor]) -> Tensor:
         return torch.cat([obs[i] for i in self._goals], dim=1)  # [batch, G]
@@ -182,10 +190,15 @@ def _encoded_size(shape: tuple[int, ...], encoder: str) -> int:
     return channels * height * width
 
 
-def _conv_encoder(spec: ObsSpec, copies: int, encoder: str, activation: type[nn.Module]) -> nn.Sequential:
-    _encoded_shape(spec.shape, encoder)
+def _downsampled(shape: tuple[int, ...], step: int) -> tuple[int, ...]:
+    channels, height, width = shape
+    return channels, -(-height // step), -(-width // step)
+
+
+def _conv_encoder(shape: tuple[int, ...], copies: int, encoder: str, activation: type[nn.Module]) -> nn.Sequential:
+    _encoded_shape(shape, encoder)
     layers: list[nn.Module] = []
-    channels = spec.shape[0] * copies
+    channels = shape[0] * copies
     for size, kernel, stride in ENCODERS[encoder]:
         layers += [nn.Conv2d(channels, size, kernel, stride), activation()]
         channels = size

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from agents.branches import BranchLayout
-from agents.config import Config, ConfigError, NetworkConfig, nearest
+from agents.config import Config, ConfigError
 from agents.exploration import Exploration, epsilon_greedy
+from agents.inputs import NetworkInputs
 from agents.losses import BranchOps, bootstrap_value, td_loss, td_target
 from agents.networks import QNetwork
 from agents.nstep import NStep
@@ -62,7 +63,7 @@ class DQNAgent:
         self.updates = 0
         self.episodes = 0  # ended
         self.layout = BranchLayout(spec.actions.branches)
-        self._used = select_observations(spec, config.network)
+        self.inputs = NetworkInputs(spec, config.network.observations, config.network.downsample)
         policy_seed, replay_seed, torch_seed = np.random.SeedSequence(config.training.seed).spawn(3)
         self._rng = np.random.default_rng(policy_seed)
         self._replay_rng = np.random.default_rng(replay_seed)
@@ -98,7 +99,7 @@ class DQNAgent:
         frames = np.full(len(steps), -1, np.int64)
         kept = steps.discount > 0  # what counts for nothing need not be stored
         rows: Any = slice(None) if kept.all() else kept
-        obs = self._selected(steps, rows)
+        obs = self.inputs(steps.obs, rows)
         frames[rows] = self.replay.append(obs, self.layout.flat_mask(steps.mask)[rows])
         self._norms_take_in(obs)
         rewards = self._shaped(steps)
@@ -127,7 +128,7 @@ class DQNAgent:
         if len(rows) == 0:
             return np.zeros((0, self.layout.total), np.float32)
         with torch.inference_mode():
-            values: npt.NDArray[np.float32] = self.network(self._tensors(self._selected(rows))).cpu().numpy()
+            values: npt.NDArray[np.float32] = self.network(self._tensors(self.inputs(rows.obs))).cpu().numpy()
         return values
 
     def choose(self, rows: Steps, epsilon: float, rng: np.random.Generator) -> npt.NDArray[np.int32]:
@@ -251,10 +252,9 @@ class DQNAgent:
             torch.manual_seed(seed)
             try:
                 network = QNetwork(
-                    [self.spec.observations[i] for i in self._used],
+                    self.inputs.specs,
                     self.spec.actions.branches,
                     encoder=settings.encoder,
-                    downsample=settings.downsample,
                     goal=settings.goal,
                     hidden=settings.hidden,
                     activation=settings.activation,
@@ -268,11 +268,10 @@ class DQNAgent:
 
     def _prepare_learning(self) -> None:
         settings = self.config.learner
-        used = tuple(self.spec.observations[i] for i in self._used)
         available = psutil.virtual_memory().available
         branches = self.layout.sizes
         try:
-            self.replay = Replay(used, branches, self.config.replay.capacity, self._replay_rng, available)
+            self.replay = Replay(self.inputs.specs, branches, self.config.replay.capacity, self._replay_rng, available)
         except ReplayMemoryError as error:
             raise ConfigError(str(error)) from None
         self._nstep = NStep(settings.n_step, settings.gamma, len(branches))
@@ -284,9 +283,6 @@ class DQNAgent:
             self._optimizer = torch.optim.Adam(parameters, lr=rate, fused=True)
         else:
             self._optimizer = torch.optim.RMSprop(parameters, lr=rate, alpha=0.9, eps=1e-7)  # as Keras has it
-
-    def _selected(self, steps: Steps, rows: Any = slice(None)) -> tuple[Array, ...]:
-        return tuple(steps.obs[i][rows] for i in self._used)
 
     def _norms_take_in(self, obs: tuple[Array, ...]) -> None:
         """Running statistics are the same in both networks: they describe the observations, not what was learned."""
@@ -314,23 +310,3 @@ def choose_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"torch device {name!r} cannot be used here: {reason}; use cpu.") from None
     return device
-
-
-def select_observations(spec: BehaviorSpec, settings: NetworkConfig) -> list[int]:
-    """Indices of the observations that `network.observations` names, in the environment's order.
-
-    A word is a sensor's name, or a kind: image, vector (no goal), goal, all. Raises `ConfigError` for a word that
-    finds nothing.
-    """
-    found: set[int] = set()
-    for word in settings.observations:
-        matching = {
-            index
-            for index, item in enumerate(spec.observations)
-            if word in ("all", item.name, "goal" if item.is_goal else item.kind)
-        }
-        if not matching:
-            known = [item.name for item in spec.observations]
-            raise ConfigError(f"network.observations: this environment has no {word!r}; {nearest(word, known)}")
-        found |= matching
-    return sorted(found)

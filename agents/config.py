@@ -114,7 +114,8 @@ class NetworkConfig(Section):
     )
     encoder: Literal["nature", "simple", "small"] = Field(
         "simple",
-        description="images, convolutions: nature = 32 8/4, 64 4/2, 64 3/1; simple = 16 8/4, 32 4/2; small = 16 4/2, 32 4/2",
+        description="convolutions of images: nature = 32 8/4, 64 4/2, 64 3/1; simple = 16 8/4, 32 4/2; "
+        "small = 16 4/2, 32 4/2",
     )
     downsample: PositiveCount = Field(1, description="images: every n-th pixel of every n-th row is used")
     goal: Literal["gate", "product", "concat"] = Field(

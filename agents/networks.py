@@ -65,7 +65,6 @@ class QNetwork(nn.Module):
         observations: what it is given, in this order. Images are uint8 [batch, C, H, W], vectors float32 [batch, D].
         branches: number of actions of each branch; several are decoupled heads (DecQN, arXiv 2210.12566).
         encoder: a name of `ENCODERS`, for images.
-        downsample: the encoder sees every n-th pixel of every n-th row.
         goal: `gate`: the image enters once per element of the goal, multiplied by it, on channels, and the goal goes
             nowhere else; `product`: the same with the encoded image instead of the image; `concat`: the goal joins the
             other vectors after the encoder.
@@ -83,7 +82,6 @@ class QNetwork(nn.Module):
         branches: tuple[int, ...],
         *,
         encoder: str,
-        downsample: int,
         goal: str,
         hidden: tuple[int, ...],
         activation: str,
@@ -103,17 +101,15 @@ class QNetwork(nn.Module):
             )
         self._vectors = sorted(plain + self._goals) if self._goal == "concat" else plain
         copies = 1 if self._goal == "concat" else sum(observations[i].shape[0] for i in self._goals)
-        self._downsample = downsample
-        shapes = {i: _downsampled(observations[i].shape, downsample) for i in self._images}
         self.encoders = nn.ModuleList(
-            _conv_encoder(shapes[i], copies if goal == "gate" else 1, encoder, ACTIVATIONS[activation])
+            _conv_encoder(observations[i].shape, copies if goal == "gate" else 1, encoder, ACTIVATIONS[activation])
             for i in self._images
         )
         normalized = sorted(self._images + plain) if normalize else []
         self.norms = nn.ModuleDict(
             {str(i): RunningNorm(observations[i].shape[0], observations[i].kind) for i in normalized}
         )
-        width = sum(_encoded_size(shapes[i], encoder) for i in self._images)
+        width = sum(_encoded_size(observations[i].shape, encoder) for i in self._images)
         width *= copies if self._goal == "product" else 1
         width += sum(observations[i].shape[0] for i in self._vectors)
         self.body = _mlp(width, hidden, ACTIVATIONS[activation], layer_norm)
@@ -140,22 +136,17 @@ class QNetwork(nn.Module):
     def update_norms(self, obs: Sequence[Tensor]) -> None:
         """Running statistics take in new observations."""
         for index, norm in self.norms.items():
-            norm.update(self._seen(obs, int(index)))  # type: ignore[operator]
+            norm.update(obs[int(index)])  # type: ignore[operator]
 
     def _encoded(self, obs: Sequence[Tensor], index: int, encode: nn.Module) -> Tensor:
         name = str(index)
-        seen = self._seen(obs, index)
-        image = self.norms[name](seen) if name in self.norms else seen.float() * (1.0 / 255.0)
+        image = self.norms[name](obs[index]) if name in self.norms else obs[index].float() * (1.0 / 255.0)
         if self._goal == "gate":
             image = (self._goal_of(obs)[:, :, None, None, None] * image[:, None]).flatten(1, 2)  # [batch, G * C, H, W]
         features: Tensor = encode(image)
         if self._goal == "product":
             features = (self._goal_of(obs)[:, :, None] * features[:, None]).flatten(1)  # [batch, G * features]
         return features
-
-    def _seen(self, obs: Sequence[Tensor], index: int) -> Tensor:
-        step = self._downsample if index in self._images else 1
-        return obs[index] if step == 1 else obs[index][:, :, ::step, ::step]
 
     def _goal_of(self, obs: Sequence[Tensor]) -> Tensor:
         return torch.cat([obs[i] for i in self._goals], dim=1)  # [batch, G]
@@ -188,11 +179,6 @@ def _encoded_shape(shape: tuple[int, ...], encoder: str) -> tuple[int, int, int]
 def _encoded_size(shape: tuple[int, ...], encoder: str) -> int:
     channels, height, width = _encoded_shape(shape, encoder)
     return channels * height * width
-
-
-def _downsampled(shape: tuple[int, ...], step: int) -> tuple[int, ...]:
-    channels, height, width = shape
-    return channels, -(-height // step), -(-width // step)
 
 
 def _conv_encoder(shape: tuple[int, ...], copies: int, encoder: str, activation: type[nn.Module]) -> nn.Sequential:

@@ -12,8 +12,9 @@ import psutil
 import pytest
 import torch
 
-from agents.agent import DQNAgent, Update, choose_device, select_observations
-from agents.config import ConfigError, NetworkConfig, build_config, load_preset, merged
+from agents.agent import DQNAgent, Update, choose_device
+from agents.config import ConfigError, build_config, load_preset, merged
+from agents.inputs import NetworkInputs
 from agents.loop import Exchanged, Updated, collect_and_learn
 from agents.replay import Batch
 from bridge import EnvSpec, ObsSpec, connect
@@ -380,13 +381,23 @@ OBSERVATIONS = (
     ],
 )
 def test_observations_are_chosen_by_name_or_kind(words: list[str], found: list[int]) -> None:
-    assert select_observations(behavior(*OBSERVATIONS), NetworkConfig(observations=tuple(words))) == found
+    assert NetworkInputs(behavior(*OBSERVATIONS), words, 1).indices == found
 
 
 def test_an_observation_that_is_not_there_is_refused() -> None:
-    settings = NetworkConfig(observations=("leg",))
     with pytest.raises(ConfigError, match="this environment has no 'leg'; did you mean 'legs'"):
-        select_observations(behavior(*OBSERVATIONS), settings)
+        NetworkInputs(behavior(*OBSERVATIONS), ["leg"], 1)
+
+
+def test_images_are_thinned_out_before_they_are_stored_and_vectors_are_not() -> None:
+    spec = behavior(ObsSpec("eye", "image", (2, 5, 6)), ObsSpec("legs", "vector", (4,)))
+    inputs = NetworkInputs(spec, ["all"], 2)
+    assert [item.shape for item in inputs.specs] == [(2, 3, 3), (4,)]
+    picture = np.arange(3 * 2 * 5 * 6, dtype=np.uint8).reshape(3, 2, 5, 6)
+    legs = np.arange(12, dtype=np.float32).reshape(3, 4)
+    eye, same = inputs((picture, legs), np.array([True, False, True]))
+    np.testing.assert_array_equal(eye, picture[[0, 2]][:, :, [0, 2, 4]][:, :, :, [0, 2, 4]])
+    np.testing.assert_array_equal(same, legs[[0, 2]])
 
 
 def test_only_the_observations_that_are_used_are_stored_and_seen() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.agent import DQNAgent, select_observations
+from agents.agent import DQNAgent
 from agents.config import (
     Config,
     ConfigError,
@@ -17,6 +17,7 @@ from agents.config import (
     preset_for,
     preset_names,
 )
+from agents.inputs import NetworkInputs
 from bridge import ActionSpec, BehaviorSpec, ObsSpec
 from tests.agents.scripted import VECTOR, behavior
 
@@ -229,7 +230,7 @@ def test_every_preset_loads(name: str) -> None:
 @pytest.mark.parametrize("name", ["gridworld", "seed-c"])
 def test_gridworld_is_seen_through_its_picture_and_its_goal_never_through_its_positions(name: str) -> None:
     config = preset(name)
-    used = [GRIDWORLD.observations[index].name for index in select_observations(GRIDWORLD, config.network)]
+    used = [item.name for item in NetworkInputs(GRIDWORLD, config.network.observations, 1).specs]
     assert used == ["goal_signal", "picture"]
     small = build_config(merged(load_preset(name), {"replay": {"capacity": 100}, "training": {"torch_device": "cpu"}}))
     agent = DQNAgent(GRIDWORLD, small)

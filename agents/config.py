@@ -46,12 +46,18 @@ def _split(value: Any) -> Any:
     return [part.strip() for part in value.strip("[]() ").split(",") if part.strip()]
 
 
+def _optional(value: Any) -> Any:
+    """`none` on a command line is None."""
+    return None if isinstance(value, str) and value.lower() == "none" else value
+
+
 def _parsed(value: Any) -> Any:
     """`{gridSize: 7}` on a command line is a mapping."""
     return _read_yaml(value, value) if isinstance(value, str) else value
 
 
 Mapped = BeforeValidator(_parsed)
+Optional = BeforeValidator(_optional)
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_split)]
 Sizes = Annotated[tuple[PositiveCount, ...], BeforeValidator(_split)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
@@ -87,8 +93,12 @@ class EnvironmentConfig(Section):
     env_params: Annotated[dict[str, float], Mapped] = Field(
         {}, description="unity: environment parameters, as {gridSize: 7}"
     )
-    behavior: str | None = Field(None, description="unity: the behaviour to train, when a build has several")
-    base_port: PositiveCount | None = Field(None, description="unity: first port; default 5005, then the next free one")
+    behavior: Annotated[str | None, Optional] = Field(
+        None, description="unity: the behaviour to train, when a build has several"
+    )
+    base_port: Annotated[PositiveCount | None, Optional] = Field(
+        None, description="unity: first port; default 5005, then the next free one"
+    )
     no_graphics: bool = Field(False, description="unity: start the build without graphics")
     time_scale: Positive = Field(12.0, description="unity: game seconds per second in training")
     timeout: Positive = Field(60.0, description="unity: seconds to wait for the build's answer")
@@ -182,7 +192,7 @@ class TrainingConfig(Section):
     steps: Count = Field(50_000, description="agent steps: decisions of all agents together; 0: no limit")
     episodes: Count = Field(0, description="episodes; 0: no limit")
     seed: Count = Field(0, description="entropy of every random stream")
-    failure_reward: float | None = Field(
+    failure_reward: Annotated[float | None, Optional] = Field(
         None, description="reward learned where an episode terminates before its limit; scores stay as they are"
     )
     summary_episodes: PositiveCount = Field(10, description="episodes per line and per point of the curves")
@@ -203,7 +213,9 @@ class EvaluationConfig(Section):
     policy: Literal["final", "best"] = Field(
         "final", description="what is tested; best: of the evaluations in training"
     )
-    success_score: float | None = Field(None, description="an episode with at least this score is a success")
+    success_score: Annotated[float | None, Optional] = Field(
+        None, description="an episode with at least this score is a success"
+    )
 
     @model_validator(mode="after")
     def _best_needs_evaluations(self) -> Self:

@@ -257,3 +257,9 @@ def test_every_field_has_a_line_of_help(section: str) -> None:
     for name, field in sections()[section].model_fields.items():
         assert field.description, name
         assert "\n" not in field.description
+
+
+@pytest.mark.parametrize("path", ["training.failure_reward", "evaluation.success_score", "environment.base_port"])
+def test_none_on_a_command_line_unsets_what_a_preset_set(path: str) -> None:
+    section, name = path.split(".")
+    assert getattr(getattr(build_config({section: {name: "none"}}), section), name) is None

@@ -143,6 +143,15 @@ class DQNAgent:
 
     # ---- learning
 
+    @property
+    def learning_rate(self) -> float:
+        """The step size of the next update."""
+        settings, total = self.config.learner, self.config.training.steps
+        if settings.learning_rate_end is None or not total:
+            return settings.learning_rate
+        part = min(1.0, self.steps / total)
+        return settings.learning_rate + part * (settings.learning_rate_end - settings.learning_rate)
+
     def learn(self) -> Iterator[Update]:
         """The updates that the experience so far has earned, one by one."""
         # Drawn with replacement: also fewer transitions than a batch will do, and a small replay learns, too.
@@ -167,6 +176,8 @@ class DQNAgent:
         loss.backward()  # type: ignore[no-untyped-call]
         limit = settings.max_grad_norm or float("inf")
         grad_norm = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.learning_rate
         self._optimizer.step()
         self.updates += 1
         if settings.target == "polyak":

@@ -143,6 +143,9 @@ class NetworkConfig(Section):
 class LearnerConfig(Section):
     batch_size: PositiveCount = Field(64, description="transitions per update")
     learning_rate: Positive = Field(5e-4, description="step size of the optimiser")
+    learning_rate_end: Annotated[Positive | None, Optional] = Field(
+        None, description="the step size falls to this, linearly over training.steps; none: it stays"
+    )
     optimizer: Literal["adam", "rmsprop"] = Field("adam", description="optimiser")
     loss: Literal["huber", "mse"] = Field("huber", description="loss of the TD error")
     gamma: Fraction = Field(0.99, description="discount per agent step")

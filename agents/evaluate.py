@@ -19,7 +19,7 @@ from agents.checkpoint import find_checkpoint
 from agents.commandline import EVALUATE_OPTIONS, Parser, add_config_options, add_run_options, config_values, run_command
 from agents.config import ConfigError, build_config, load_config, merged
 from agents.runs import existing_run
-from agents.session import check_seeds, checkpoint_to_test, open_test, result_file, run_test
+from agents.session import check_seed, checkpoint_to_test, open_test, result_file, run_test
 
 
 def make_parser() -> Parser:
@@ -49,7 +49,7 @@ def main(argv: Sequence[str], interrupts: Interrupts) -> int:
         values["evaluation"].setdefault("steps", 0)  # a preset's test may count steps instead
     trained = load_config(run.config)
     config = build_config(merged(trained.model_dump(), values))
-    check_seeds(config, trained)
+    check_seed(config, trained)
     named = options.checkpoint
     checkpoint = find_checkpoint(run.checkpoints, named) if named else checkpoint_to_test(config, run)
     with open_test(config) as bridge, interrupts.held():

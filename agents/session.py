@@ -66,8 +66,9 @@ class Training:
     def _restore(self, checkpoint: Path) -> None:
         restore_checkpoint(checkpoint, self.agent)
         if self._finished():
-            unit = "steps" if self.config.training.steps else "episodes"
-            count = self._count("step" if unit == "steps" else "episode")
+            limit = self.config.training.steps
+            unit = "steps" if limit and self.agent.steps >= limit else "episodes"
+            count = self._count(unit.removesuffix("s"))
             raise ConfigError(f"run {self.run.path.name!r} has its {count:,} {unit} already: give a larger --{unit}.")
         about = read_about(checkpoint)
         self._starts = about["starts"] + 1
@@ -165,7 +166,8 @@ class Evaluator:
     """Evaluations during training, always of the same episodes, in an environment that stays open in between."""
 
     def __init__(self, config: Config) -> None:
-        self._settings = config.evaluation.model_copy(update={"seed": _evaluator_seed(config), "epsilon": 0.0})
+        # Apart from the seed of the test, which must not have chosen the policy that it tests.
+        self._settings = config.evaluation.model_copy(update={"seed": config.evaluation.seed + 1, "epsilon": 0.0})
         self._config = config
         self._bridge: Bridge | None = None
 
@@ -190,12 +192,12 @@ def starts_of(run: RunFolder) -> int:
     return starts
 
 
-def check_seeds(config: Config, trained: Config) -> None:
-    """Raises `ConfigError` when the test of `config` would play episodes that a run of `trained` has seen before."""
-    seed = config.evaluation.seed
-    if seed in (trained.training.seed, _evaluator_seed(trained)):
-        use = "training" if seed == trained.training.seed else "the evaluations during training"
-        raise ConfigError(f"seed {seed} is that of {use}: test on another one, or the test shows nothing new.")
+def check_seed(config: Config, trained: Config) -> None:
+    """Raises `ConfigError` when the test of `config` would play the episodes that a run of `trained` learns from."""
+    if config.evaluation.seed == trained.training.seed:
+        raise ConfigError(
+            f"seed {config.evaluation.seed} is that of training: test on another one, or the test shows nothing new."
+        )
 
 
 def open_test(config: Config) -> Bridge:
@@ -255,11 +257,6 @@ def _evaluation_spec(config: Config, settings: EvaluationConfig) -> EnvSpec:
     """The test's environment: training's, at the test's speed, number and seed."""
     changes = {"time_scale": settings.time_scale, "num_envs": settings.num_envs}
     return config.environment.model_copy(update=changes).spec(settings.seed)
-
-
-def _evaluator_seed(config: Config) -> int:
-    """Apart from that of the test, which must not have chosen the policy that it tests."""
-    return config.evaluation.seed + 1
 
 
 def _save_config(config: Config, run: RunFolder) -> None:

@@ -30,7 +30,7 @@ from agents.config import ConfigError, load_config, preset_names, sections
 from agents.networks import summary
 from agents.resolve import chosen_length, open_environment, resumed_config, starting_values
 from agents.runs import check_free, existing_run, new_run, new_run_of
-from agents.session import Training, check_seeds, checkpoint_to_test, result_file, starts_of
+from agents.session import Training, check_seed, checkpoint_to_test, result_file, starts_of
 from bridge import BridgeError, connect
 
 
@@ -68,7 +68,7 @@ def _started(options: argparse.Namespace, interrupts: Interrupts) -> Training:
         check_free(options.results_dir, options.run_id, force=options.force)
     config, bridge = open_environment(options.preset, values)
     with bridge, interrupts.held():
-        check_seeds(config, config)
+        check_seed(config, config)
         agent = DQNAgent(bridge.spec, config)
         # Nothing can be wrong with the request any more: now an old run may be overwritten.
         if options.run_id:

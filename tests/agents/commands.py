@@ -106,13 +106,12 @@ class Command:
             return []
         return found
 
-    def handles_signals(self) -> bool:
-        """Whether it would notice SIGTERM; guessed where the system does not tell."""
-        status = Path(f"/proc/{self.process.pid}/status")
-        if not status.exists():
-            return time.time() - self.process.create_time() > 0.5
-        (caught,) = (line.split()[1] for line in status.read_text().splitlines() if line.startswith("SigCgt:"))
-        return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+    def imports(self) -> bool:
+        """Whether it has begun to import what takes seconds; guessed where the system does not tell."""
+        maps = Path(f"/proc/{self.process.pid}/maps")
+        if not maps.exists():
+            return time.time() - self.process.create_time() > 1.0
+        return "numpy" in maps.read_text()
 
     def has_player(self) -> bool:
         """Whether it has started another process."""

@@ -155,7 +155,6 @@ WRONG_TESTS = {
     "option": (["--run-id", "old", "--episoded", "1"], "did you mean '--episodes'?"),
     "training's": (["--run-id", "old", "--learner.gamma", "1"], "unknown option '--learner.gamma'"),
     "training's seed": (["--run-id", "old", "--seed", "0"], "seed 0 is that of training"),
-    "evaluator's seed": (["--run-id", "old", "--seed", "1000001"], "that of the evaluations during training"),
     "nowhere": (["--run-id", "old", "--results-dir", "nowhere"], "no run 'old' in nowhere; there is none yet"),
 }
 

@@ -27,7 +27,7 @@ CARTPOLE = (
 )
 #: The simulated build, with a cheap network.
 GRIDWORLD = (
-    *("--build", "simulated/GridWorld", "--network.hidden", "8", "--network.encoder", "nature"),
+    *("--build", "simulated/GridWorld", "--network.hidden", "8"),
     *("--replay.capacity", "1000", "--learner.updates-per-step", "0.05", "--learner.learning-starts", "50"),
 )
 
@@ -221,11 +221,11 @@ def test_stopped_and_resumed_is_one_run(tmp_path: Path) -> None:
     assert find_checkpoint(run_folder.checkpoints, "latest").name == f"step-{steps + 1000:09d}"
 
 
-@pytest.mark.parametrize(("seconds", "number"), [(0.0, signal.SIGINT), (0.3, signal.SIGTERM), (1.2, signal.SIGINT)])
+@pytest.mark.parametrize(("seconds", "number"), [(0.0, signal.SIGINT), (0.2, signal.SIGTERM), (1.0, signal.SIGINT)])
 def test_a_signal_during_the_start(seconds: float, number: signal.Signals, tmp_path: Path) -> None:
     """Imports take seconds; whoever mistyped does not wait for them."""
     with Command(TRAIN, *CARTPOLE, "--steps", "1000000", cwd=tmp_path) as command:
-        command.wait_for(command.handles_signals)
+        command.wait_for(command.imports)
         time.sleep(seconds)
         command.send(number)
         sent = time.monotonic()

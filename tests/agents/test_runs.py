@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -46,10 +48,20 @@ def test_a_run_is_named_by_its_environment_and_the_time(target: str, name: str, 
 
 
 def test_runs_of_the_same_second_have_names_of_their_own(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        runs = list(pool.map(lambda _: new_run_of("CartPole-v1", tmp_path), range(40)))
-    assert len({run.path for run in runs}) == 40
-    assert len(list(tmp_path.iterdir())) == 40
+    together = Barrier(8)
+
+    def begin(_: int) -> Path:
+        together.wait()
+        return new_run_of("CartPole-v1", tmp_path).path
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            runs = [path for _ in range(40) for path in pool.map(begin, range(8))]
+    finally:
+        sys.setswitchinterval(before)
+    assert len(set(runs)) == len(runs) == len(list(tmp_path.iterdir())) == 320
 
 
 @pytest.mark.parametrize("name", ["a", "A1", "0", "seed-c_1.5+x=2", "x" * 121])

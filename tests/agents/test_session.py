@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -271,7 +272,7 @@ def test_a_resumed_run_remembers_its_best(results: Path) -> None:
 def test_a_signal_ends_training_with_a_checkpoint(
     number: signal.Signals, code: int, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Witness.signals = {(0, 40): number}
+    Witness.plan = {(0, 40): partial(signal.raise_signal, number)}
     result = call(TRAIN, [*WITNESS, "--run-id", "it", "--results-dir", results], capsys)
     hint = f"resume with: python -m agents.train --run-id it --results-dir {results} --resume"
     assert (result.code, result.error) == (code, f"stopped and saved at step 40; {hint}")
@@ -284,7 +285,7 @@ def test_a_signal_ends_training_with_a_checkpoint(
 
 
 def test_a_signal_in_an_evaluation_postpones_it(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Witness.signals = {(1, 3): signal.SIGINT}
+    Witness.plan = {(1, 3): partial(signal.raise_signal, signal.SIGINT)}
     words = [*WITNESS, "--evaluation.every", "40", "--steps", "70", "--run-id", "it", "--results-dir", results]
     result = call(TRAIN, words, capsys)
     assert result.code == 130
@@ -296,7 +297,7 @@ def test_a_signal_in_an_evaluation_postpones_it(results: Path, capsys: pytest.Ca
 
 
 def test_a_signal_in_the_test_leaves_the_training_complete(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Witness.signals = {(1, 3): signal.SIGTERM}
+    Witness.plan = {(1, 3): partial(signal.raise_signal, signal.SIGTERM)}
     result = call(TRAIN, [*WITNESS, "--steps", "30", "--run-id", "it", "--results-dir", results], capsys)
     command = f"python -m agents.evaluate --run-id it --results-dir {results}"
     assert result.code == 143
@@ -308,7 +309,7 @@ def test_a_signal_in_the_test_leaves_the_training_complete(results: Path, capsys
 
 def test_a_signal_ends_evaluate(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     play(results, *WITNESS, "--steps", "30", "--evaluation.episodes", "1")
-    Witness.signals = {(2, 3): signal.SIGINT}
+    Witness.plan = {(2, 3): partial(signal.raise_signal, signal.SIGINT)}
     there = ["--run-id", "it", "--results-dir", results]
     result = call(EVALUATE, [*there, "--episodes", "5"], capsys)
     assert (result.code, result.error, result.out) == (130, "python -m agents.evaluate: interrupted.", "")
@@ -335,11 +336,14 @@ def test_a_broken_agent_is_not_saved(results: Path) -> None:
     run = play(results, *WITNESS, "--steps", "30")
     config = load_config(run.config)
     longer = config.model_copy(update={"training": config.training.model_copy(update={"steps": 1000})})
+    Witness.forget()
     with connect(config.environment.spec(0)) as bridge:
         training = Training(longer, bridge, DQNAgent(bridge.spec, longer), run, resume=True)
-        training.agent.replay._reward = np.zeros(3, np.float32)
+        Witness.plan = {(0, 20): partial(setattr, training.agent.replay, "_reward", np.zeros(3, np.float32))}
         with pytest.raises(IndexError):
             training.train(Interrupts("test"))
+    assert training.agent.steps > 45
+    assert [path.name for path in run.checkpoints.iterdir()] == ["step-000000030"]
     assert restored(run).steps == 30
 
 

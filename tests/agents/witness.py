@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ class Witness(gymnasium.Env[Any, Any]):
 
     Attributes:
         made: every one of them, in order.
-        signals: what it sends to its own process, by its place in `made` and the number of its step.
+        plan: what happens besides, by its place in `made` and the number of its step.
         watched: a folder to look into at every step.
         begins: the random number of each episode.
         steps: taken.
@@ -25,7 +25,7 @@ class Witness(gymnasium.Env[Any, Any]):
     """
 
     made: ClassVar[list[Witness]] = []
-    signals: ClassVar[dict[tuple[int, int], signal.Signals]] = {}
+    plan: ClassVar[dict[tuple[int, int], Callable[[], object]]] = {}
     watched: ClassVar[Path | None] = None
     observation_space = spaces.Box(0, 1, (1,), np.float64)
     action_space = spaces.Discrete(2)
@@ -33,7 +33,7 @@ class Witness(gymnasium.Env[Any, Any]):
     @classmethod
     def forget(cls) -> None:
         """A new record."""
-        cls.made, cls.signals, cls.watched = [], {}, None
+        cls.made, cls.plan, cls.watched = [], {}, None
 
     def __init__(self) -> None:
         self.begins: list[float] = []
@@ -55,8 +55,7 @@ class Witness(gymnasium.Env[Any, Any]):
         self.time += 1
         if Witness.watched is not None:
             self.seen.append(sorted(path.name for path in Witness.watched.glob("*")))
-        if (self.place, self.steps) in Witness.signals:
-            signal.raise_signal(Witness.signals[self.place, self.steps])
+        Witness.plan.get((self.place, self.steps), bool)()
         return np.array(self.begins[-1:]), 1.0, self.time == 5, False, {}
 
     def close(self) -> None:

@@ -23,11 +23,11 @@ from tests.agents.test_metrics import points
 
 CARTPOLE = (
     *("--env", "CartPole-v1", "--network.hidden", "16", "--evaluation.episodes", "3"),
-    *("--learner.updates-per-step", "0.1", "--learner.learning-starts", "300"),
+    *("--learner.updates-per-step", "0.1", "--learner.learning-starts", "300", "--training.summary-episodes", "10"),
 )
 #: The simulated build, with a cheap network.
 GRIDWORLD = (
-    *("--build", "simulated/GridWorld", "--network.hidden", "8"),
+    *("--build", "simulated/GridWorld", "--network.hidden", "8", "--training.summary-episodes", "10"),
     *("--replay.capacity", "1000", "--learner.updates-per-step", "0.05", "--learner.learning-starts", "50"),
 )
 

@@ -81,8 +81,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=seeds, default=[0, 1, 2], help="0-2, or 0,3,7")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side; seconds are then not comparable")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs") / "benchmarks", help="where the runs lie")
-    parser.add_argument("arguments", nargs="*", help="for agents.train, after --")
-    options = parser.parse_args()
+    words = [*sys.argv[1:], "--"]
+    options = parser.parse_args(words[: words.index("--")])
+    options.arguments = words[words.index("--") + 1 : -1]
     path = RESULTS / f"{options.name}.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     if any(row["arguments"] != options.arguments for row in rows):

@@ -1,4 +1,4 @@
-"""The contract test over the simulated build: image layouts, compressions, one and nine areas, two players."""
+"""The contract test over the simulated build: both layouts of the wire, both compressions, one and nine areas."""
 
 from __future__ import annotations
 
@@ -10,19 +10,42 @@ def gridworld(*args: str, **options: object) -> EnvSpec:
     return EnvSpec("unity", "simulated/GridWorld", {"env_args": args, "timeout": 20.0, **options})
 
 
-class TestOneArea(BridgeContract):
-    env_spec = gridworld()
+class TestOneAreaHwcPng(BridgeContract):
+    env_spec = gridworld("--layout", "hwc", "--compression", "png")
 
 
-class TestNineAreas(BridgeContract):
-    env_spec = gridworld("--areas", "9")
+class TestOneAreaChwPng(BridgeContract):
+    env_spec = gridworld("--layout", "chw", "--compression", "png")
 
 
-class TestTwoPlayersOtherLayout(BridgeContract):
-    env_spec = gridworld("--layout", "chw", num_envs=2)
-    exchanges = 80
+class TestOneAreaHwcFloat(BridgeContract):
+    env_spec = gridworld("--layout", "hwc", "--compression", "none")
 
 
-class TestUncompressedImagesWithoutNoop(BridgeContract):
-    env_spec = gridworld("--compression", "none", "--layout", "hwc", "--areas", "2", codec="offset")
+class TestOneAreaChwFloat(BridgeContract):
+    env_spec = gridworld("--layout", "chw", "--compression", "none")
+
+
+class TestNineAreasHwcPng(BridgeContract):
+    env_spec = gridworld("--areas", "9", "--layout", "hwc", "--compression", "png")
     exchanges = 60
+
+
+class TestNineAreasChwPng(BridgeContract):
+    env_spec = gridworld("--areas", "9", "--layout", "chw", "--compression", "png")
+    exchanges = 60
+
+
+class TestNineAreasHwcFloat(BridgeContract):
+    env_spec = gridworld("--areas", "9", "--layout", "hwc", "--compression", "none")
+    exchanges = 60
+
+
+class TestNineAreasChwFloat(BridgeContract):
+    env_spec = gridworld("--areas", "9", "--layout", "chw", "--compression", "none")
+    exchanges = 60
+
+
+class TestTwoPlayersWithoutNoop(BridgeContract):
+    env_spec = gridworld(num_envs=2, codec="offset")
+    exchanges = 80

@@ -286,7 +286,7 @@ def build_config(values: Values) -> Config:
 
 def load_config(path: Path) -> Config:
     """The configuration saved with a run."""
-    return build_config(_read_yaml(path.read_text(encoding="utf-8"), str(path)))
+    return build_config(_read_yaml(path.read_bytes(), str(path)))
 
 
 def save_config(config: Config, path: Path) -> None:
@@ -303,7 +303,7 @@ def load_preset(name: str) -> dict[str, Any]:
         path = Path(name)
         if not path.is_file():
             raise ConfigError(f"there is no preset file {name!r}.")
-        values = _read_yaml(path.read_text(encoding="utf-8"), name)
+        values = _read_yaml(path.read_bytes(), name)
     else:
         if name not in preset_names():
             raise ConfigError(f"unknown preset {name!r}; {nearest(name, preset_names())}")
@@ -347,7 +347,7 @@ def _preset_folder() -> Any:
     return resources.files("agents") / "presets"
 
 
-def _read_yaml(text: str, source: str) -> dict[str, Any]:
+def _read_yaml(text: str | bytes, source: str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -50,6 +51,7 @@ def there(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     (tmp_path / "runs" / "link").symlink_to(tmp_path / "runs" / "old", target_is_directory=True)
     (tmp_path / "plain.yaml").write_text("steps, and then some")
     (tmp_path / "broken.yaml").write_text("training: {steps: 5")
+    (tmp_path / "picture.yaml").write_bytes(b"\xff\xd8\xff\xe0 JFIF")
     (tmp_path / "typo.yaml").write_text("lerner: {gamma: 0.9}")
     (tmp_path / "python.yaml").write_text("training: !!python/object/apply:os.mkdir [hacked]")
     (tmp_path / "Scene.x86_64").write_bytes(b"\x7fELF")
@@ -76,6 +78,7 @@ WRONG = {
     "no mapping": (["--preset", "plain.yaml"], "expected a mapping"),
     "no yaml": (["--preset", "broken.yaml"], "broken.yaml is not valid YAML"),
     "typo in preset": (["--preset", "typo.yaml", *COUNTER], "unknown setting 'lerner'; did you mean 'learner'?"),
+    "picture for a preset": (["--preset", "picture.yaml"], "picture.yaml is not valid YAML"),
     "hostile preset": (["--preset", "python.yaml"], "python.yaml is not valid YAML"),
     "option": ([*COUNTER, "--learner.gama", "0.9"], "did you mean '--learner.gamma'?"),
     "option without section": ([*COUNTER, "--learning-rate", "1"], "did you mean '--learner.learning-rate'?"),
@@ -142,6 +145,7 @@ WRONG = {
     "resume a build": (["--resume", "--run-id", "old", "--build", "GridWorld"], "environment.build"),
     "resume another network": (["--resume", "--run-id", "old", "--network.hidden", "9"], "network.hidden (8,)"),
     "resume another replay": (["--resume", "--run-id", "old", "--replay.capacity", "9"], "a resumed run keeps it"),
+    "resume another rate": (["--resume", "--run-id", "old", "--learner.learning-rate", "1"], "a resumed run keeps it"),
     "resume another preset": (["--resume", "--run-id", "old", "--preset", "seed-b"], "resume it without --preset"),
 }
 WRONG_TESTS = {
@@ -434,6 +438,22 @@ def test_a_lost_environment_ends_in_code_1(capsys: pytest.CaptureFixture[str]) -
         run_command(command, "program")
     assert ended.value.code == 1
     assert capsys.readouterr().err == "program: the build died.\n"
+
+
+def test_an_interrupted_command_leaves_no_process(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not even one that was started a moment ago and that nobody knows of."""
+    started: list[psutil.Popen] = []
+
+    def command(_: Interrupts) -> int:
+        started.append(psutil.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+        signal.raise_signal(signal.SIGTERM)
+        return 0
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(command, "program")
+    assert ended.value.code == 143
+    assert started[0].wait(5) == -signal.SIGKILL
+    assert capsys.readouterr().err == "program: interrupted.\n"
 
 
 def test_the_bridge_is_heard_once(capsys: pytest.CaptureFixture[str]) -> None:

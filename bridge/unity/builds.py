@@ -68,7 +68,8 @@ def find_build(target: str, builds_dir: str | None = None) -> Launch:
     for base in bases:
         for found in _candidates(base / wanted, sys.platform):
             return _launch(found)
-    foreign = [found for base in bases for found in _foreign(base / wanted)]
+    # The simulated build's launcher is named as a build for Linux is, but runs wherever Python does.
+    foreign = [found for base in bases for found in _foreign(base / wanted) if wanted != SIMULATED]
     if foreign:
         raise _wrong_system(foreign[0], _system_of_name(foreign[0]))
     if wanted in (SIMULATED, Path(SIMULATED.name)) and not any((base / wanted).exists() for base in bases):

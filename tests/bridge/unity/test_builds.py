@@ -138,6 +138,16 @@ def test_gridworld_falls_back_to_the_simulated_one_and_says_so(root: Path, caplo
     assert not caplog.records
 
 
+@pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
+@pytest.mark.parametrize("name", ["GridWorld", "simulated/GridWorld"])
+def test_the_simulated_build_runs_on_every_system(
+    root: Path, monkeypatch: pytest.MonkeyPatch, system: str, name: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    launcher = builds.HOME / "unity_builds" / "simulated" / "GridWorld.x86_64"
+    assert find_build(name).command == (sys.executable, str(launcher))
+
+
 def test_where_only_the_packages_are_installed_the_module_is_run(root: Path) -> None:
     (builds.HOME / "unity_builds" / "simulated" / "GridWorld.x86_64").unlink()
     with pytest.raises(UsageError, match="not installed"):

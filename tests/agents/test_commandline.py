@@ -285,12 +285,6 @@ def test_evaluate_has_the_options_of_its_test(option: str, capsys: pytest.Captur
     assert option in help_of(EVALUATE, capsys)
 
 
-def test_help_of_a_real_process(tmp_path: Path) -> None:
-    result = run(TRAIN, "--help", cwd=tmp_path)
-    assert (result.code, result.err) == (0, "")
-    assert "--run-id NAME" in result.out
-
-
 # ---- from words to values
 
 
@@ -374,6 +368,14 @@ def test_everything_after_env_args_is_the_build_s(option: str) -> None:
     values = values_of(*words)
     assert values["environment"]["env_args"] == words[3:]
     assert "training" not in values
+
+
+@pytest.mark.parametrize("option", ["--env-args", "--environment.env-args"])
+def test_env_args_with_an_equals_sign_are_not_lost(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        values_of(f"{option}=--areas")
+    assert ended.value.code == 2
+    assert "found --env-args=--areas, expected a space" in capsys.readouterr().err
 
 
 def test_env_args_may_be_emptied() -> None:

@@ -76,6 +76,8 @@ class Parser(argparse.ArgumentParser):
         options, unknown = self.parse_known_args(_with_signed_values(words[:position]))
         if unknown:
             self.error(self._unknown(unknown[0].split("=")[0]))
+        if options.env_args is not None:
+            self.error(f"found --env-args={options.env_args}, expected a space: what follows it goes to the build.")
         options.env_args = list(argv[position + 1 :]) if position < len(words) else None
         return options
 

@@ -378,14 +378,6 @@ def test_env_args_with_an_equals_sign_are_not_lost(option: str, capsys: pytest.C
     assert "found --env-args=--areas, expected a space" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", ["--env-args", "--environment.env-args"])
-def test_env_args_with_an_equals_sign_are_not_lost(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        values_of(f"{option}=--areas")
-    assert ended.value.code == 2
-    assert "found --env-args=--areas, expected a space" in capsys.readouterr().err
-
-
 def test_env_args_may_be_emptied() -> None:
     assert values_of("--env-args")["environment"]["env_args"] == []
     assert "environment" not in values_of("--steps", "5")

@@ -8,7 +8,7 @@ Everything is normalised once, at the bridge: images are uint8 [C, H, W], vector
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Any, Literal
 
@@ -51,10 +51,6 @@ class EnvSpec:
     target: str
     options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
-
-    def with_options(self, **options: Any) -> EnvSpec:
-        """The same environment with some options replaced."""
-        return replace(self, options={**self.options, **options})
 
 
 @dataclass(frozen=True)
@@ -101,6 +97,8 @@ class BehaviorSpec:
 
     Attributes:
         name: the behaviour's name (Unity) or the environment's id (gymnasium).
+        observations: in the order of `Steps.obs`.
+        actions: what `send` takes, after the action codec.
         max_episode_steps: the longest episode in agent steps; None when the environment does not tell.
     """
 

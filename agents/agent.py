@@ -51,8 +51,7 @@ class DQNAgent:
         learning: False leaves out replay, target network and optimiser: an agent for evaluation only.
 
     Raises:
-        ConfigError: settings that do not fit this environment.
-        ReplayMemoryError: the replay would not fit into memory.
+        ConfigError: settings that do not fit this environment, or a replay that would not fit into memory.
     """
 
     def __init__(self, spec: BehaviorSpec, config: Config, *, learning: bool = True) -> None:

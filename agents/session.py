@@ -42,7 +42,7 @@ class Training:
 
     Raises:
         CheckpointError: there is nothing to resume, or it does not fit.
-        ConfigError: the run to resume has reached its limit, or a seed is used twice.
+        ConfigError: the run to resume has reached its limit.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""`python -m envs.gridworld`: the simulated GridWorld build. `docs/gridworld.md` lists its arguments."""
+"""`python -m envs.gridworld`: the simulated GridWorld build. `unity_builds/README.md` lists its arguments."""
 
 from __future__ import annotations
 

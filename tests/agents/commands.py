@@ -113,9 +113,9 @@ class Command:
             return time.time() - self.process.create_time() > 1.0
         return "numpy" in maps.read_text()
 
-    def has_player(self) -> bool:
-        """Whether it has started another process."""
-        return bool(self._children())
+    def processes(self) -> int:
+        """How many others it, and those, have started."""
+        return len(self._children())
 
     def send(self, number: signal.Signals) -> None:
         self._family += self._children()

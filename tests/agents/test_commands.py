@@ -17,6 +17,7 @@ import pytest
 
 from agents.checkpoint import find_checkpoint, read_about
 from agents.config import load_config
+from agents.interrupts import SIGNALS
 from agents.runs import RunFolder
 from tests.agents.commands import EVALUATE, SMALL, TRAIN, Command, Result, bare_environment, run
 from tests.agents.test_metrics import points
@@ -271,32 +272,41 @@ def test_a_signal_while_saving_leaves_what_was_saved(number: signal.Signals, sec
     assert [path.name for path in only_run(tmp_path).checkpoints.iterdir()] == [f"step-{steps:09d}"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the build is a script for Linux")
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_a_build_starts_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    """This one takes its time, in a process of its own."""
+    build = tmp_path / "Slow.x86_64"
+    build.write_text("#!/bin/sh\nsleep 60\n")
+    build.chmod(0o755)
+    with Command(TRAIN, "--build", "./Slow.x86_64", cwd=tmp_path) as command:
+        command.wait_for(lambda: command.processes() > 1)
+        command.send(number)
+        sent = time.monotonic()
+        result = command.result(20)
+    assert time.monotonic() - sent < 10
+    assert last_words(result, number) == "python -m agents.train: interrupted."
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(
     ("phase", "number"),
-    [
-        *(("starting", signal.SIGTERM), ("training", signal.SIGINT)),
-        *(("evaluating", signal.SIGTERM), ("testing", signal.SIGINT)),
-    ],
+    [("training", signal.SIGINT), ("evaluating", signal.SIGTERM), ("testing", signal.SIGINT)],
 )
 def test_a_signal_leaves_no_player(phase: str, number: signal.Signals, tmp_path: Path) -> None:
-    words = PHASES["training" if phase == "starting" else phase]
-    with Command(TRAIN, *GRIDWORLD, *words, cwd=tmp_path) as command:
-        command.wait_for(command.has_player)
-        if phase != "starting":
-            wait_for_phase(phase, command, tmp_path)
-            time.sleep(1.0)
+    with Command(TRAIN, *GRIDWORLD, *PHASES[phase], cwd=tmp_path) as command:
+        wait_for_phase(phase, command, tmp_path)
+        time.sleep(1.0)
+        assert command.processes()
         command.send(number)
         sent = time.monotonic()
         result = command.result(20)
     assert time.monotonic() - sent < 10
     said = last_words(result, number)
-    if phase in ("training", "evaluating"):
-        assert_saved(tmp_path, said)
-    elif phase == "testing":
+    if phase == "testing":
         assert said.startswith("stopped in the test; the training is complete and saved; test with: python -m agents.")
     else:
-        assert said == "python -m agents.train: interrupted."
-        assert not (tmp_path / "runs").exists()
+        assert_saved(tmp_path, said)
 
 
 def test_a_second_signal_leaves_at_once(tmp_path: Path) -> None:

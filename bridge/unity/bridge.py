@@ -122,7 +122,9 @@ class UnityBridge(Bridge):
 
     def _assembled(self) -> Steps:
         infos = self._environment.infos.get(self._behavior.full_name, ())
-        steps = self._assembly.steps(infos, self._environment.metrics() if infos else None)
+        # Curves are drawn at ends of episodes, so statistics wait for one and then tell of all steps since the last.
+        ended = any(info.done for info in infos)
+        steps = self._assembly.steps(infos, self._environment.metrics() if ended else None)
         self._watch.look(steps)
         return steps
 

@@ -6,7 +6,7 @@ import atexit
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlagents_envs
 from mlagents_envs.communicator_objects.agent_info_pb2 import AgentInfoProto
@@ -27,6 +27,21 @@ from bridge.unity.player import LEAVE_SECONDS, Player
 
 #: A player that announces its end, or whose connection breaks, has so long to hand in its return code.
 RETURN_CODE_SECONDS = 0.5
+
+
+class _Statistic(NamedTuple):
+    """All that was recorded under one name: sum, number and latest of the values, and how the build aggregates them."""
+
+    total: float
+    size: int
+    latest: float
+    method: StatsAggregationMethod
+
+    @property
+    def number(self) -> float:
+        if self.method == StatsAggregationMethod.MOST_RECENT:
+            return self.latest
+        return self.total if self.method == StatsAggregationMethod.SUM else self.total / self.size
 
 
 class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
@@ -69,6 +84,7 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
         self._waiting = False  # something was sent that no `receive` has fetched
         self._ended = ""  # how the player was lost, for every call after that
         self._statistics = StatsSideChannel()
+        self._recorded: dict[str, _Statistic] = {}
         try:
             super().__init__(
                 file_name=None,  # the stock launch deletes ".app", ".exe" anywhere in the path, then globs it
@@ -123,6 +139,7 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
         self.infos = {name: infos.value for name, infos in output.agentInfos.items()}
         if output.side_channel:
             self._side_channel_manager.process_side_channel_message(output.side_channel)
+            self._sum_up_statistics()
 
     def send_reset(self) -> None:
         """Asks for a reset of the whole scene. The answer comes with `receive`."""
@@ -190,17 +207,17 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
 
     def metrics(self) -> dict[str, float]:
         """What the build has recorded (`StatsRecorder.Add`) since the last call, one number by name."""
-        numbers: dict[str, float] = {}
+        recorded, self._recorded = self._recorded, {}
+        return {name: statistic.number for name, statistic in recorded.items()}
+
+    def _sum_up_statistics(self) -> None:
+        """Nobody may ask for a long time, so sums are kept and no lists."""
         for name, entries in self._statistics.get_and_reset_stats().items():
-            values = [value for value, _ in entries]
-            method = entries[-1][1]
-            if method == StatsAggregationMethod.MOST_RECENT:
-                numbers[name] = values[-1]
-            elif method == StatsAggregationMethod.SUM:
-                numbers[name] = sum(values)
-            else:
-                numbers[name] = sum(values) / len(values)
-        return numbers
+            before = self._recorded.get(name)
+            total, size = (before.total, before.size) if before is not None else (0.0, 0)
+            latest, method = entries[-1]
+            total += sum(value for value, _ in entries)
+            self._recorded[name] = _Statistic(total, size + len(entries), latest, method)
 
     def _poll_process(self) -> None:
         if self.player is not None and self.player.ended() is not None:

@@ -22,7 +22,9 @@ from bridge import EnvSpec, connect
 from bridge.base import Bridge
 from bridge.errors import ConnectionLostError, DataError, LaunchError, SequenceError, UsageError
 from bridge.group import Group
+from bridge.types import StepType
 from bridge.unity.bridge import UnityBridge
+from envs.simulated.sidechannels import pack_stat
 from tests.bridge.unity.scripted import brain, info, report, write_player
 
 RNG = np.random.default_rng(0)
@@ -139,12 +141,36 @@ def test_exchanges_without_agents_are_empty_steps() -> None:
         play(bridge, 40)
 
 
-def test_statistics_of_the_build_are_metrics() -> None:
+def test_statistics_of_the_build_are_metrics_of_the_ends_of_episodes() -> None:
+    """A mean over everything recorded since the end before, not only over the last step."""
     with connect(spec("stats")) as bridge:
         steps = bridge.reset()
-        for step in range(1, 4):
+        recorded, ends = [0], 0
+        for step in range(1, 301):  # an episode has 100 steps at most
             steps = bridge.step(bridge.spec.actions.sample(steps.deciding.mask, RNG))
-            assert steps.metrics["Simulated/Steps"][0] == step
+            recorded.append(step)
+            if steps.step_type[0] != StepType.LAST:
+                assert not steps.metrics
+                continue
+            assert steps.metrics["Simulated/Steps"][0] == pytest.approx(np.mean(recorded))
+            recorded, ends = [], ends + 1
+        assert ends >= 3
+
+
+def test_statistics_are_aggregated_as_the_build_says(tmp_path: Path) -> None:
+    scene = [report({"B": [info(0)]}, [brain("B", 3)]), report({"B": [info(0)]})]
+    scene.append(report({"B": [info(0, done=True), info(0)]}))
+    for message, value in zip(scene[1:], (1.0, 5.0), strict=True):
+        sent = (pack_stat(name, value, method) for method, name in enumerate(("mean", "latest", "sum")))
+        message.unity_output.rl_output.side_channel = b"".join(sent)
+    with connect(EnvSpec("unity", str(write_player(tmp_path, scene)), {"timeout": 10.0})) as bridge:
+        bridge.reset()
+        bridge.step([[0]])
+        assert {name: values[0] for name, values in bridge.step([[0]]).metrics.items()} == {
+            "mean": 3.0,
+            "latest": 5.0,
+            "sum": 6.0,
+        }
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class ActionCodec:
     """A table per agent branch (see the module's docstring).
 
     Attributes:
-        name: the codec's name, for manifests and exporters.
+        name: the codec's name; never `auto`.
         tables: per agent branch [size, dims], int32 for discrete natives and float32 for continuous ones.
     """
 

@@ -29,7 +29,7 @@ class Bridge(ABC):
     Attributes:
         env_spec: what was connected to.
         spec: what an agent needs to know.
-        codec: how the agent's actions become the environment's (an exporter reads its tables).
+        codec: how the agent's actions become the environment's.
     """
 
     def __init__(self, env_spec: EnvSpec, spec: BehaviorSpec, codec: ActionCodec) -> None:

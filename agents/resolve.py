@@ -11,7 +11,7 @@ from bridge import Bridge, connect
 FIXED = {
     "environment": ("backend", "build", "env", "codec", "offset", "levels", "frame_stack", "behavior"),
     "network": tuple(sections()["network"].model_fields),
-    "learner": ("optimizer", "learning_rate"),
+    "learner": ("optimizer",),
     "replay": ("capacity",),
 }
 

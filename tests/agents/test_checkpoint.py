@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+from agents.agent import DQNAgent
 from agents.checkpoint import (
     CheckpointError,
     find_checkpoint,
@@ -27,7 +28,7 @@ from agents.checkpoint import (
     save_checkpoint,
 )
 from tests.agents.commands import run, snapshot
-from tests.agents.saving import experienced, fresh, open_training, practise, state_of
+from tests.agents.saving import CONFIG, experienced, fresh, open_training, practise, state_of
 from tests.agents.scripted import behavior, small_agent
 
 FILES = ("tensors.pt", "state.json", "replay.npz")
@@ -78,6 +79,15 @@ def test_restored_learns_on_as_if_never_saved(saved: Path) -> None:
             practise(agent, bridge, 200)
     assert agents[1].updates > 60
     assert state_of(agents[0]) == state_of(agents[1])
+
+
+def test_restored_learns_at_the_rate_of_its_own_configuration(saved: Path) -> None:
+    learner = CONFIG.learner.model_copy(update={"learning_rate": 0.25})
+    with open_training() as bridge:
+        agent = DQNAgent(bridge.spec, CONFIG.model_copy(update={"learner": learner}))
+        restore_checkpoint(saved, agent)
+        practise(agent, bridge, 20)
+    assert [group["lr"] for group in agent.tensors()["optimizer"]["param_groups"]] == [0.25]
 
 
 def test_weights_alone_come_from_either_kind(saved: Path, tmp_path: Path) -> None:

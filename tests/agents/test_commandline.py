@@ -145,7 +145,6 @@ WRONG = {
     "resume a build": (["--resume", "--run-id", "old", "--build", "GridWorld"], "environment.build"),
     "resume another network": (["--resume", "--run-id", "old", "--network.hidden", "9"], "network.hidden (8,)"),
     "resume another replay": (["--resume", "--run-id", "old", "--replay.capacity", "9"], "a resumed run keeps it"),
-    "resume another rate": (["--resume", "--run-id", "old", "--learner.learning-rate", "1"], "a resumed run keeps it"),
     "resume another preset": (["--resume", "--run-id", "old", "--preset", "seed-b"], "resume it without --preset"),
 }
 WRONG_TESTS = {
@@ -425,7 +424,8 @@ def test_one_limit_on_the_command_line_replaces_the_preset_s(words: list[str], s
 def test_a_resumed_run_takes_new_settings_where_it_can() -> None:
     saved = build_config({"environment": {"env": "CartPole-v1"}})
     words = ("--env", "CartPole-v1", "--steps", "9", "--learner.gamma", "0.5", "--num-envs", "2")
-    config = resumed_config(saved, values_of(*words))
+    config = resumed_config(saved, values_of(*words, "--learner.learning-rate", "0.1"))
+    assert config.learner.learning_rate == 0.1
     assert (config.training.steps, config.learner.gamma, config.environment.num_envs) == (9, 0.5, 2)
 
 

@@ -145,10 +145,13 @@ class DQNAgent:
     @property
     def learning_rate(self) -> float:
         """The step size of the next update."""
-        settings, total = self.config.learner, self.config.training.steps
-        if settings.learning_rate_end is None or not total:
+        settings, limits = self.config.learner, self.config.training
+        if settings.learning_rate_end is None:
             return settings.learning_rate
-        part = min(1.0, self.steps / total)
+        parts = [
+            count / limit for count, limit in ((self.steps, limits.steps), (self.episodes, limits.episodes)) if limit
+        ]
+        part = min(1.0, max(parts, default=0.0))
         return settings.learning_rate + part * (settings.learning_rate_end - settings.learning_rate)
 
     def learn(self) -> Iterator[Update]:
@@ -290,7 +293,7 @@ class DQNAgent:
         parameters, rate = self.network.parameters(), settings.learning_rate
         self._optimizer: torch.optim.Optimizer
         if settings.optimizer == "adam":
-            self._optimizer = torch.optim.Adam(parameters, lr=rate, fused=True)
+            self._optimizer = torch.optim.Adam(parameters, lr=rate, fused=self.device.type in ("cpu", "cuda"))
         else:
             self._optimizer = torch.optim.RMSprop(parameters, lr=rate, alpha=0.9, eps=1e-7)  # as Keras has it
 

@@ -144,7 +144,7 @@ class LearnerConfig(Section):
     batch_size: PositiveCount = Field(64, description="transitions per update")
     learning_rate: Positive = Field(5e-4, description="step size of the optimiser")
     learning_rate_end: Annotated[Positive | None, Optional] = Field(
-        None, description="the step size falls to this, linearly over training.steps; none: it stays"
+        None, description="the step size falls to this, linearly over the training; none: it stays"
     )
     optimizer: Literal["adam", "rmsprop"] = Field("adam", description="optimiser")
     loss: Literal["huber", "mse"] = Field("huber", description="loss of the TD error")
@@ -282,6 +282,19 @@ def build_config(values: Values) -> Config:
             raise ConfigError(f"{path}: {str(first['ctx']['error']).rstrip('.')}.") from None
         problem = first["msg"].replace("Input should be", "expected")
         raise ConfigError(f"{path}: found {first['input']!r}, {problem}.") from None
+
+
+def with_backend(values: dict[str, Any]) -> dict[str, Any]:
+    """`--build` alone means Unity, `--env` alone gymnasium. Raises `ConfigError` when they contradict."""
+    environment = dict(values.get("environment", {}))
+    implied = {"unity": "build" in environment, "gym": "env" in environment}
+    if all(implied.values()):
+        raise ConfigError("--build is for Unity and --env for gymnasium: give one of them.")
+    for backend, given in implied.items():
+        if given and environment.setdefault("backend", backend) != backend:
+            wanted = "--build" if environment["backend"] == "unity" else "--env"
+            raise ConfigError(f"--backend {environment['backend']} takes {wanted}.")
+    return {**values, "environment": environment}
 
 
 def load_config(path: Path) -> Config:

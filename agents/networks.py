@@ -20,27 +20,25 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "elu": nn.ELU}
 
 
 class RunningNorm(nn.Module):
-    """Scales an observation by the running mean and deviation of what `update` has seen; vectors are clipped to +-10.
+    """Scales an observation by the running mean and deviation of what `update` has seen, clipped to +-10.
 
-    Args:
-        kind: `vector`: statistics of each element of [N, size]; `image`: of each channel of [N, size, H, W].
+    Statistics are of each element of vectors [N, size], or of each channel of images [N, size, H, W].
     """
 
     mean: Tensor
     var: Tensor
     count: Tensor
 
-    def __init__(self, size: int, kind: str) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self._image = kind == "image"
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("var", torch.ones(size))
-        self.register_buffer("count", torch.tensor(0.0))
+        self.register_buffer("count", torch.tensor(0))  # rows; a float would stop at 2^24
 
     @torch.no_grad()
     def update(self, values: Tensor) -> None:
         """Takes in the values of N rows (Chan et al. 1979, parallel variance)."""
-        rows = float(len(values))
+        rows = len(values)
         if rows == 0:
             return
         dims = [0, *range(2, values.ndim)]
@@ -54,8 +52,7 @@ class RunningNorm(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         # Batch normalisation with given statistics is this very formula, in one pass.
-        scaled = nn.functional.batch_norm(values.float(), self.mean, self.var, eps=1e-8)
-        return scaled if self._image else scaled.clamp_(-10.0, 10.0)
+        return nn.functional.batch_norm(values.float(), self.mean, self.var, eps=1e-8).clamp_(-10.0, 10.0)
 
 
 class QNetwork(nn.Module):
@@ -106,9 +103,7 @@ class QNetwork(nn.Module):
             for i in self._images
         )
         normalized = sorted(self._images + plain) if normalize else []
-        self.norms = nn.ModuleDict(
-            {str(i): RunningNorm(observations[i].shape[0], observations[i].kind) for i in normalized}
-        )
+        self.norms = nn.ModuleDict({str(i): RunningNorm(observations[i].shape[0]) for i in normalized})
         width = sum(_encoded_size(observations[i].shape, encoder) for i in self._images)
         width *= copies if self._goal == "product" else 1
         width += sum(observations[i].shape[0] for i in self._vectors)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.config import Config, ConfigError, build_config, load_preset, merged, preset_by_kind, preset_for, sections
+from agents.config import (
+    Config,
+    ConfigError,
+    build_config,
+    load_preset,
+    merged,
+    preset_by_kind,
+    preset_for,
+    sections,
+    with_backend,
+)
 from bridge import Bridge, connect
 
 #: What a resumed run keeps, by section: its weights, optimiser or replay would mean something else.
@@ -23,26 +33,21 @@ def starting_values(preset: str | None, values: dict[str, Any]) -> dict[str, Any
         ConfigError: nothing says what to train on.
     """
     build_config(values)
-    values = _with_backend(values)
+    values = with_backend(values)
     target = build_config(values).environment.target
     name = preset or (preset_for(target) if target else None)
-    result = merged(_with_backend(load_preset(name)), values) if name else values
+    result = _over_preset(name, values) if name else values
     if not build_config(result).environment.target:
         raise ConfigError("nothing to train on: give --build NAME for Unity, --env ID for gymnasium, or a --preset.")
     return result
 
 
-def _with_backend(values: dict[str, Any]) -> dict[str, Any]:
-    """`--build` alone means Unity, `--env` alone gymnasium. Raises `ConfigError` when they contradict."""
-    environment = dict(values.get("environment", {}))
-    implied = {"unity": "build" in environment, "gym": "env" in environment}
-    if all(implied.values()):
-        raise ConfigError("--build is for Unity and --env for gymnasium: give one of them.")
-    for backend, given in implied.items():
-        if given and environment.setdefault("backend", backend) != backend:
-            wanted = "--build" if environment["backend"] == "unity" else "--env"
-            raise ConfigError(f"--backend {environment['backend']} takes {wanted}.")
-    return {**values, "environment": environment}
+def _over_preset(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    weak = with_backend(load_preset(name))
+    backend, asked = (item["environment"].get("backend") for item in (weak, values))
+    if backend and asked and backend != asked:
+        raise ConfigError(f"preset {name!r} is for backend {backend}, found {asked}: choose another preset.")
+    return merged(weak, values)
 
 
 def open_environment(preset: str | None, values: dict[str, Any]) -> tuple[Config, Bridge]:

@@ -53,6 +53,7 @@ class Training:
         self.run = run
         self.agent = agent
         self._bridge = bridge
+        self.engine = " (simulated build)" if bridge.simulated else ""
         self._starts = 1
         self._evaluated = 0  # agent steps at the latest evaluation
         self._resumed_at: int | None = None
@@ -240,7 +241,12 @@ def run_test(
             progress=bar.advance,
             should_stop=should_stop,
         )
-    about = {"run_id": run.path.name, "checkpoint": checkpoint.name, "environment": config.environment.target}
+    about = {
+        "run_id": run.path.name,
+        "checkpoint": checkpoint.name,
+        "environment": config.environment.target,
+        "simulated": bridge.simulated,
+    }
     evaluation = replace(evaluation, about=about)
     evaluation.save(result_file(config, run, checkpoint))
     return evaluation

@@ -124,8 +124,9 @@ def _test(training: Training, options: argparse.Namespace, interrupts: Interrupt
 def _describe(training: Training) -> None:
     config, agent, run = training.config, training.agent, training.run
     begins = f" | resumed at step {agent.steps:,}" if agent.steps else ""
+    environment = f"{agent.spec.name}{training.engine}"
     sys.stdout.write(
-        f"run {run.path} | preset {config.preset} | {agent.spec.name} | device {agent.device}{begins}\n"
+        f"run {run.path} | preset {config.preset} | {environment} | device {agent.device}{begins}\n"
         f"{summary(agent.network)}\n"
         f"replay: {config.replay.capacity:,} observations, {agent.replay.nbytes / 2**20:,.1f} MiB\n"
         f"curves: tensorboard --logdir {run.path.parent}\n"

@@ -30,12 +30,14 @@ class Bridge(ABC):
         env_spec: what was connected to.
         spec: what an agent needs to know.
         codec: how the agent's actions become the environment's.
+        simulated: a stand-in of ours runs in the place of the engine; results say so.
     """
 
     def __init__(self, env_spec: EnvSpec, spec: BehaviorSpec, codec: ActionCodec) -> None:
         self.env_spec = env_spec
         self.spec = spec
         self.codec = codec
+        self.simulated = False
         self._steps: Steps | None = None  # the latest rows, which the next actions answer
         self._sent = False
         self._closed = False

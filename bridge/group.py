@@ -33,6 +33,7 @@ class Group(Bridge):
                     f"environments of one group differ: found {other.spec}, expected {first.spec} as the first has."
                 )
         super().__init__(first.env_spec, first.spec, first.codec)
+        self.simulated = first.simulated
         self.bridges = tuple(bridges)
         self._rows = [0] * len(bridges)  # how many actions each wants
 

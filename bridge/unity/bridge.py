@@ -39,6 +39,7 @@ class UnityBridge(Bridge):
             self._behavior = self._begin(launching=True)
             codec = self._behavior.codec(launcher.options.codec_settings)
             super().__init__(launcher.env_spec, self._behavior.spec(codec), codec)
+            self.simulated = launcher.launch.simulated
             self._assembly = Assembly(self._behavior, codec, launcher.worker, launcher.incarnation)
             self._watch = PictureWatch(self.spec)
             self._first: Steps | None = self._assembled()

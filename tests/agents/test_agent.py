@@ -525,3 +525,33 @@ def test_nobody_has_no_values() -> None:
     agent = small_agent(SPEC)
     assert agent.q_values(steps_of(SPEC)).shape == (0, 5)
     assert agent.choose(steps_of(SPEC), 0.5, np.random.default_rng(0)).shape == (0, 2)
+
+
+# ---- the step size
+
+
+@pytest.mark.parametrize(
+    ("limits", "steps", "episodes", "expected"),
+    [
+        ({"steps": 100}, 0, 0, 1e-3),
+        ({"steps": 100}, 50, 9, 5.5e-4),
+        ({"steps": 100}, 200, 9, 1e-4),
+        ({"steps": 0, "episodes": 10}, 999, 5, 5.5e-4),
+        ({"steps": 0, "episodes": 0}, 999, 5, 1e-3),
+    ],
+)
+def test_the_step_size_falls_over_the_training_whatever_its_unit(
+    limits: dict[str, int], steps: int, episodes: int, expected: float
+) -> None:
+    learner = {"learning_rate": 1e-3, "learning_rate_end": 1e-4}
+    agent = small_agent(SPEC, learner=learner, training=limits)
+    agent.steps, agent.episodes = steps, episodes
+    assert agent.learning_rate == pytest.approx(expected)
+
+
+def test_the_optimiser_takes_the_step_size_of_the_moment() -> None:
+    agent = small_agent(SPEC, learner={"learning_rate": 1e-3, "learning_rate_end": 1e-4}, training={"steps": 10})
+    feed(agent, *walk(4, 0, "terminated"))
+    list(agent.learn())
+    assert agent.updates > 0
+    assert agent.tensors()["optimizer"]["param_groups"][0]["lr"] == pytest.approx(agent.learning_rate)

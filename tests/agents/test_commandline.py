@@ -146,6 +146,7 @@ WRONG = {
     "resume another network": (["--resume", "--run-id", "old", "--network.hidden", "9"], "network.hidden (8,)"),
     "resume another replay": (["--resume", "--run-id", "old", "--replay.capacity", "9"], "a resumed run keeps it"),
     "resume another preset": (["--resume", "--run-id", "old", "--preset", "seed-b"], "resume it without --preset"),
+    "preset of another backend": (["--preset", "seed-c", "--env", "CartPole-v1"], "preset 'seed-c' is for backend unity"),
 }
 WRONG_TESTS = {
     "nothing": ([], "--run-id is missing"),
@@ -399,10 +400,10 @@ def test_a_preset_file_needs_no_backend(tmp_path: Path) -> None:
 
 
 def test_the_command_line_is_stronger_than_the_preset() -> None:
-    values = starting_values("seed-c", values_of("--env", "CartPole-v1", "--learner.gamma", "0.5"))
+    values = starting_values("seed-b", values_of("--env", "Acrobot-v1", "--learner.gamma", "0.5"))
     config = build_config(values)
-    assert (config.environment.backend, config.environment.target) == ("gym", "CartPole-v1")
-    assert (config.learner.gamma, config.learner.batch_size) == (0.5, 32)
+    assert (config.environment.backend, config.environment.target) == ("gym", "Acrobot-v1")
+    assert (config.learner.gamma, config.learner.batch_size) == (0.5, 64)
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def test_layers_stand_in_their_order(activation: str, kind: type[nn.Module]) -> 
 
 def test_the_running_norm_is_numpys_mean_and_variance() -> None:
     rng = np.random.default_rng(0)
-    norm = RunningNorm(3, "vector")
+    norm = RunningNorm(3)
     batches = [rng.normal([100.0, -1.0, 0.0], [3.0, 0.01, 50.0], (size, 3)) for size in (1, 7, 0, 2, 100, 1, 30)]
     for batch in batches:
         norm.update(torch.as_tensor(batch, dtype=torch.float32))
@@ -195,7 +195,7 @@ def test_the_running_norm_is_numpys_mean_and_variance() -> None:
 
 
 def test_the_running_norm_of_images_goes_by_channels() -> None:
-    norm = RunningNorm(3, "image")
+    norm = RunningNorm(3)
     batches = [pictures(size, (3, 9, 7)) // divisor for size, divisor in ((1, 1), (4, 5), (0, 1), (2, 50))]
     for batch in batches:
         norm.update(batch)
@@ -208,7 +208,7 @@ def test_the_running_norm_of_images_goes_by_channels() -> None:
 
 
 def test_a_new_norm_changes_nothing_and_a_constant_number_is_no_division_by_zero() -> None:
-    norm = RunningNorm(2, "vector")
+    norm = RunningNorm(2)
     torch.testing.assert_close(norm(torch.tensor([[0.5, -2.0]])), torch.tensor([[0.5, -2.0]]))
     norm.update(torch.tensor([[3.0, 4.0]] * 5))
     assert norm(torch.tensor([[3.0, 4.0]])).tolist() == [[0.0, 0.0]]

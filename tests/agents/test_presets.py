@@ -89,6 +89,7 @@ SEEDS: dict[str, dict[str, Any]] = {
         "exploration.end": 0.3,
         "exploration.duration": 100_000,
         "training.steps": 0,
+        "training.episodes": 1000,
     },
     "seed-b": {
         **CARTPOLE,
@@ -114,6 +115,7 @@ SEEDS: dict[str, dict[str, Any]] = {
     },
     "seed-b-keras": {
         **CARTPOLE,
+        "learner.double": True,
         "network.hidden": (24, 24),
         "learner.optimizer": "adam",
         "learner.learning_rate": 0.001,

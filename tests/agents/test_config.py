@@ -186,7 +186,7 @@ def test_the_command_line_beats_the_preset_which_beats_the_defaults() -> None:
     config = build_config(starting_values(None, values))
     assert config.preset == "gridworld"
     assert config.learner.batch_size == 17  # the command line's
-    assert config.learner.gamma == 0.9  # the preset's
+    assert config.learner.gamma == 0.8  # the preset's
     assert config.learner.gamma != Config().learner.gamma
     assert config.learner.max_grad_norm == Config().learner.max_grad_norm  # the default
     assert config.environment.backend == "unity"

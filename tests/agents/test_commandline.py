@@ -146,7 +146,10 @@ WRONG = {
     "resume another network": (["--resume", "--run-id", "old", "--network.hidden", "9"], "network.hidden (8,)"),
     "resume another replay": (["--resume", "--run-id", "old", "--replay.capacity", "9"], "a resumed run keeps it"),
     "resume another preset": (["--resume", "--run-id", "old", "--preset", "seed-b"], "resume it without --preset"),
-    "preset of another backend": (["--preset", "seed-c", "--env", "CartPole-v1"], "preset 'seed-c' is for backend unity"),
+    "preset of another backend": (
+        ["--preset", "seed-c", "--env", "CartPole-v1"],
+        "preset 'seed-c' is for backend unity",
+    ),
 }
 WRONG_TESTS = {
     "nothing": ([], "--run-id is missing"),

@@ -13,13 +13,16 @@ from typing import Any, NoReturn, Self
 import psutil
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: Seconds after which a signal that was not held ends the process, whatever became of its exception.
+GRACE = 5
 
 
 class Interrupts:
     """Handles both signals while entered.
 
     The first one raises `KeyboardInterrupt`; within `held` it waits instead until somebody asks for it. The second one
-    ends this process, and whatever it started, without another word to anybody.
+    ends this process, and whatever it started, without another word to anybody. So does the first after `GRACE` seconds
+    where the system has alarms: Python drops an exception that a signal raises in the midst of a `__del__`.
 
     Args:
         program: named in front of messages.
@@ -39,6 +42,8 @@ class Interrupts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
@@ -64,6 +69,9 @@ class Interrupts:
             leave(f"{self._program}: left at once; what came after the latest checkpoint is lost.", 128 + number)
         self.received = signal.Signals(number)
         if not self._is_held:
+            if hasattr(signal, "alarm"):
+                signal.signal(signal.SIGALRM, lambda *_: leave(f"{self._program}: interrupted.", self.exit_code))
+                signal.alarm(GRACE)
             raise KeyboardInterrupt
 
 

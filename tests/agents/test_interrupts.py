@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 
 import pytest
 
 from agents.interrupts import SIGNALS, Interrupts
+from tests.agents.commands import ROOT
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -40,3 +43,27 @@ def test_the_handlers_of_before_come_back() -> None:
     with Interrupts("program"):
         assert [signal.getsignal(number) for number in SIGNALS] != before
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+DROPPED = """
+import os, signal, time
+from agents.interrupts import Interrupts
+
+class Torn:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000):
+            pass  # here Python runs the handler, and drops what it raises
+
+with Interrupts("me"):
+    Torn()
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "alarm"), reason="needs alarms")
+def test_a_signal_whose_exception_python_drops_still_ends_the_process() -> None:
+    result = subprocess.run([sys.executable, "-c", DROPPED], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert result.returncode == 128 + signal.SIGTERM
+    assert "Exception ignored in" in result.stderr
+    assert result.stderr.endswith("me: interrupted.\n")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import mlagents_envs
 import numpy as np
 import pytest
 from mlagents_envs.base_env import ActionTuple, DimensionProperty, ObservationType
@@ -21,6 +22,11 @@ ROOT = Path(__file__).parents[3]
 
 if sys.platform != "linux":
     pytest.skip("the launcher is what Linux starts", allow_module_level=True)
+
+
+SHAPES = {"hwc": (64, 84, 3), "chw": (3, 64, 84)}
+#: What `--layout auto` sends to the client that is installed.
+LAYOUT, OTHER = ("chw", "hwc") if int(mlagents_envs.__version__.split(".")[0]) >= 1 else ("hwc", "chw")
 
 
 def act(environment: UnityEnvironment, *actions: int) -> None:
@@ -40,12 +46,10 @@ def test_the_spec_and_the_first_steps(launch: Launch) -> None:
         "VectorlSensor",
         "VectorSensor_size6",
     ]
-    assert [observation.shape for observation in spec.observation_specs] == [(64, 84, 3), (2,), (6,)]
-    assert spec.observation_specs[0].dimension_property == (
-        DimensionProperty.TRANSLATIONAL_EQUIVARIANCE,
-        DimensionProperty.TRANSLATIONAL_EQUIVARIANCE,
-        DimensionProperty.NONE,
-    )
+    assert [observation.shape for observation in spec.observation_specs] == [SHAPES[LAYOUT], (2,), (6,)]
+    plane, channels = [DimensionProperty.TRANSLATIONAL_EQUIVARIANCE] * 2, [DimensionProperty.NONE]
+    properties = channels + plane if LAYOUT == "chw" else plane + channels
+    assert list(spec.observation_specs[0].dimension_property) == properties
     assert [observation.observation_type for observation in spec.observation_specs] == [
         ObservationType.DEFAULT,
         ObservationType.GOAL_SIGNAL,
@@ -151,12 +155,13 @@ def test_layouts_and_compressions(launch: Launch) -> None:
     reference.reset()
     raw = launch("--compression", "none", worker_id=1)
     raw.reset()
-    first = launch("--layout", "chw", "--compression", "none", worker_id=2)
-    first.reset()
-    assert first.behavior_specs[NAME].observation_specs[0].shape == (3, 64, 84)
+    other = launch("--layout", OTHER, "--compression", "none", worker_id=2)
+    other.reset()
+    assert other.behavior_specs[NAME].observation_specs[0].shape == SHAPES[OTHER]
     expected = reference.get_steps(NAME)[0].obs[0]
     assert np.allclose(raw.get_steps(NAME)[0].obs[0], expected, atol=1e-6)
-    assert np.allclose(first.get_steps(NAME)[0].obs[0].transpose(0, 2, 3, 1), expected, atol=1e-6)
+    to_reference = (0, 2, 3, 1) if OTHER == "chw" else (0, 3, 1, 2)
+    assert np.allclose(other.get_steps(NAME)[0].obs[0].transpose(to_reference), expected, atol=1e-6)
 
 
 def test_the_same_seed_gives_the_same_game(launch: Launch) -> None:

@@ -104,13 +104,11 @@ class _Open:
 class Checker:
     """Follows a run: tell it of all rows, all actions and all resets, in their order.
 
-    A worker's rows of a new incarnation declare its open decisions lost.
-
     Attributes:
         decisions: rows that were answered.
         transitions: answers whose outcome came and is right.
-        lost: answers without an outcome, because the worker began anew or was reset.
-        losses: the same for each new incarnation of a worker that showed, as a list.
+        lost: answers without an outcome, because their episode was declared lost (`Steps.lost`) or reset.
+        losses: those declared lost, by exchange and worker.
         missing, duplicated, late, crossed: wrong rows, by kind (see `fault`; late: of an incarnation before).
         problems: a sentence for each of them.
     """
@@ -134,12 +132,12 @@ class Checker:
 
     def reset(self) -> None:
         """The whole environment was reset: its open episodes end without a LAST row."""
-        for worker in {item.worker for item in self._open.values()}:
-            self.lost += self._lose(worker)
+        self.lost += sum(self._lose(episode) for episode in list(self._open))
         self._processes.clear()
 
     def observe(self, steps: Steps) -> None:
         """The rows that `reset` or `receive` returned."""
+        self._declare_lost(steps.lost.tolist())
         for row in range(len(steps)):
             self._observe(steps, row)
         self._deciding = steps.deciding.episode.tolist()
@@ -171,8 +169,10 @@ class Checker:
         if incarnation > latest:
             self._incarnations[worker] = incarnation
             self._processes.pop(worker, None)
-            self.losses.append(self._lose(worker))
-            self.lost += self.losses[-1]
+            if any(item.worker == worker for item in self._open.values()):
+                self._blame(
+                    "missing", f"{stamp} is of a new incarnation, but what was open before is not declared lost"
+                )
         if self._processes.setdefault(worker, stamp.process) != stamp.process:
             self._blame("crossed", f"{stamp} comes from worker {worker}, in process {self._processes[worker]}")
             return
@@ -211,11 +211,21 @@ class Checker:
             self.transitions += 1
         begun.stamp, begun.action = stamp, None
 
-    def _lose(self, worker: int) -> int:
-        """Forgets the worker's open episodes; how many answers of theirs never had an outcome."""
-        gone = [episode for episode, item in self._open.items() if item.worker == worker]
-        self._closed.update(gone)
-        return sum(self._open.pop(episode).action is not None for episode in gone)
+    def _declare_lost(self, episodes: Sequence[int]) -> None:
+        losses: dict[int, int] = {}
+        for episode in episodes:
+            if episode in self._open:
+                worker = self._open[episode].worker
+                losses[worker] = losses.get(worker, 0) + self._lose(episode)
+            else:
+                self._blame("crossed", f"episode {episode} is declared lost, but not open")
+        self.losses += losses.values()
+        self.lost += sum(losses.values())
+
+    def _lose(self, episode: int) -> bool:
+        """Forgets an open episode; whether an answer of it has no outcome."""
+        self._closed.add(episode)
+        return self._open.pop(episode).action is not None
 
     def _blame(self, counter: str, problem: str) -> None:
         setattr(self, counter, getattr(self, counter) + 1)

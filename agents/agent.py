@@ -95,6 +95,7 @@ class DQNAgent:
         self.steps += int((steps.step_type != StepType.FIRST).sum())
         self.episodes += int(ended.sum())
         self._exploration.forget(steps.episode[ended])
+        self._exploration.forget(steps.lost)
         frames = np.full(len(steps), -1, np.int64)
         kept = steps.discount > 0  # what counts for nothing need not be stored
         rows: Any = slice(None) if kept.all() else kept
@@ -102,10 +103,13 @@ class DQNAgent:
         frames[rows] = self.replay.append(obs, self.layout.flat_mask(steps.mask)[rows])
         self._norms_take_in(obs)
         rewards = self._shaped(steps)
-        done = self._nstep.reported(steps.episode, steps.step_type, rewards, steps.discount, frames)
-        self.replay.complete(done)
-        if self.steps > self.config.learner.learning_starts:
-            self._credit += len(done) * self.config.learner.updates_per_step
+        for done in (
+            self._nstep.lost(steps.lost),
+            self._nstep.reported(steps.episode, steps.step_type, rewards, steps.discount, frames),
+        ):
+            self.replay.complete(done)
+            if self.steps > self.config.learner.learning_starts:
+                self._credit += len(done) * self.config.learner.updates_per_step
         self._frames = frames[steps.wants_action]
         self._deciding = steps.deciding
         self._follow_target("steps", self.steps)

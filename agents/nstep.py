@@ -93,6 +93,16 @@ class NStep:
                 done.append((item, item.weight, frame))
         return self._gathered(done)
 
+    def lost(self, episodes: npt.NDArray[np.int64]) -> Transitions:
+        """No more rows of these episodes come. What was known before their last decision stays, with fewer steps."""
+        done: list[tuple[_Waiting, float, int]] = []
+        for episode in episodes.tolist():
+            waiting = self._open.pop(episode, deque())
+            if waiting:
+                last = waiting.pop()
+                done.extend((item, item.weight, last.frame) for item in waiting)
+        return self._gathered(done)
+
     def forget_all(self) -> None:
         """Open episodes will not go on: what waits is lost."""
         self._open.clear()

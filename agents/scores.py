@@ -39,8 +39,10 @@ class Scores:
         return frozenset(self._open)
 
     def observe(self, steps: Steps) -> list[EpisodeResult]:
-        """Takes in one exchange's rows; returns the episodes that ended in it."""
+        """Takes in one exchange's rows; returns the episodes that ended in it. Lost ones have no score."""
         results = []
+        for episode in steps.lost.tolist():
+            self._open.pop(episode, None)
         columns = (steps.episode, steps.step_type, steps.reward, steps.discount)
         for row, (episode, kind, reward, discount) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
             if kind == StepType.FIRST:

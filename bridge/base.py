@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,7 +13,13 @@ import numpy.typing as npt
 
 from bridge.actions import ActionCodec
 from bridge.errors import ActionError, DataError, SequenceError, UnsupportedError
-from bridge.types import BehaviorSpec, EnvSpec, Int32Array, Steps
+from bridge.faults import Ledger
+from bridge.types import Array, BehaviorSpec, EnvSpec, Int32Array, Steps
+
+LOG = logging.getLogger("bridge")
+#: Numbers of vectors and rewards are cut to this size. Beyond it float32 has no odd numbers any more, and what training
+#: makes of them, squares of their products, stays finite below it.
+LARGEST = float(2**24)
 
 
 class Bridge(ABC):
@@ -31,6 +39,7 @@ class Bridge(ABC):
         spec: what an agent needs to know.
         codec: how the agent's actions become the environment's.
         simulated: a stand-in of ours runs in the place of the engine; results say so.
+        ledger: the faults that were mended without a word to the caller but `Steps.lost` (see `bridge.pool`).
     """
 
     def __init__(self, env_spec: EnvSpec, spec: BehaviorSpec, codec: ActionCodec) -> None:
@@ -38,9 +47,12 @@ class Bridge(ABC):
         self.spec = spec
         self.codec = codec
         self.simulated = False
+        self.ledger = Ledger()
         self._steps: Steps | None = None  # the latest rows, which the next actions answer
         self._sent = False
         self._closed = False
+        self._exchange = 0  # since the latest reset
+        self._cut: set[str] = set()  # what had numbers above `LARGEST`
 
     def reset(self, seed: int | None = None) -> Steps:
         """Starts new episodes everywhere and returns their FIRST rows.
@@ -51,6 +63,7 @@ class Bridge(ABC):
         self._refuse_closed()
         self._sent = False
         self._steps = None
+        self._exchange = 0
         self._steps = self._verified(self._reset(seed))
         return self._steps
 
@@ -78,12 +91,13 @@ class Bridge(ABC):
         Raises:
             SequenceError: nothing was sent.
             ConnectionLostError: the environment died or hung; only `reset(seed)` and `close` are left.
-            DataError: it reported NaN or infinity.
+            DataError: it reported NaN or infinity. (Numbers beyond `LARGEST` are cut to it, and a warning says so.)
         """
         self._refuse_closed()
         if not self._sent:
             raise SequenceError("receive() without send(): there is nothing to wait for.")
         self._sent = False
+        self._exchange += 1
         self._steps = None  # after a failure, only reset is left
         self._steps = self._verified(self._receive())
         return self._steps
@@ -162,17 +176,35 @@ class Bridge(ABC):
         return found.astype(np.int32)
 
     def _verified(self, steps: Steps) -> Steps:
-        for spec, values in zip(self.spec.observations, steps.obs, strict=True):
-            if spec.kind == "vector" and not np.isfinite(values).all():
-                bad_rows: npt.NDArray[np.bool_] = np.logical_not(np.isfinite(values).all(axis=1))
-                raise self._not_finite(steps, f"observation {spec.name!r}", bad_rows)
-        if not np.isfinite(steps.reward).all():
-            raise self._not_finite(steps, "the reward", ~np.isfinite(steps.reward))
-        return steps
-
-    def _not_finite(self, steps: Steps, what: str, bad: npt.NDArray[np.bool_]) -> DataError:
-        row = int(bad.argmax())
-        return DataError(
-            f"{self.spec.name}: {what} of episode {steps.episode[row]} (worker {steps.worker[row]}) is not finite: "
-            "expected numbers; look for a division by zero in the environment."
+        """The same rows, if all their numbers are finite, none of them beyond `LARGEST`."""
+        obs = tuple(
+            self._bounded(steps, f"observation {spec.name!r}", values) if spec.kind == "vector" else values
+            for spec, values in zip(self.spec.observations, steps.obs, strict=True)
         )
+        reward = self._bounded(steps, "the reward", steps.reward)
+        if reward is steps.reward and all(new is old for new, old in zip(obs, steps.obs, strict=True)):
+            return steps
+        return replace(steps, obs=obs, reward=reward)
+
+    def _bounded(self, steps: Steps, what: str, values: Array) -> Array:
+        """Values [N, ...] between -LARGEST and LARGEST; says once when it had to cut some."""
+        if (np.abs(values) <= LARGEST).all():  # false for NaN, too
+            return values
+        finite: npt.NDArray[np.bool_] = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        if not finite.all():
+            row = int(finite.argmin())
+            raise DataError(
+                f"{self.spec.name}: {what} of episode {steps.episode[row]} (worker {steps.worker[row]}) is not finite "
+                f"in exchange {self._exchange} after the reset: expected numbers; look for a division by zero in the "
+                "environment."
+            )
+        if what not in self._cut:
+            self._cut.add(what)
+            LOG.warning(
+                "%s: %s has numbers up to %.2g, cut to %.2g: scale them in the environment.",
+                self.spec.name,
+                what,
+                np.abs(values).max(),
+                LARGEST,
+            )
+        return np.clip(values, -LARGEST, LARGEST)

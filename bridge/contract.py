@@ -298,7 +298,8 @@ def assert_declared(bridge: Bridge, steps: Steps) -> None:
 
 
 def assert_grammar(record: Sequence[Steps], resets: Sequence[int] = ()) -> None:
-    """Every episode is FIRST MID* LAST, its id is new and above the worker's earlier ones, and none falls silent.
+    """Every episode is FIRST MID* LAST, its id is new and above the worker's earlier ones, and none falls silent; a
+    lost one ends without LAST.
 
     Args:
         resets: indices in `record` where `reset` cut all open episodes short.
@@ -319,6 +320,8 @@ def assert_grammar(record: Sequence[Steps], resets: Sequence[int] = ()) -> None:
             open_episodes[episode] = index
             if kind == StepType.LAST:
                 del open_episodes[episode]
+        for episode in steps.lost.tolist():
+            assert open_episodes.pop(episode, None) is not None, f"exchange {index}: lost {episode}, which is not open"
     for episode, index in open_episodes.items():
         assert len(record) - index <= PATIENCE, f"episode {episode} fell silent after exchange {index}"
 

@@ -34,6 +34,7 @@ from bridge.base import Bridge
 from bridge.errors import DataError, UnsupportedError, UsageError
 from bridge.images import image_layout
 from bridge.options import parse_options
+from bridge.pooling import PoolOptions
 from bridge.types import (
     Array,
     BehaviorSpec,
@@ -54,12 +55,11 @@ Environment = gymnasium.Env[Any, Any]
 SUCCESS_KEYS = ("is_success", "success")
 
 
-@dataclass(frozen=True)
-class GymnasiumOptions:
-    """What `EnvSpec.options` may hold for this backend.
+@dataclass(frozen=True, kw_only=True)
+class GymnasiumOptions(PoolOptions):
+    """What `EnvSpec.options` may hold for this backend, besides what `PoolOptions` has.
 
     Attributes:
-        num_envs: environments in this process.
         codec, offset, levels: the action codec, see `bridge.actions.CodecSettings`.
         frame_stack: observations of the last so many agent steps as one (the first one repeated at the start).
         metrics: entries of `info` that become `Steps.metrics`; success is always among them.
@@ -67,7 +67,6 @@ class GymnasiumOptions:
         render: whether `render()` will be asked for; without it no graphics are opened.
     """
 
-    num_envs: int = 1
     codec: str = "auto"
     offset: int = 1
     levels: Sequence[float] = ()
@@ -77,22 +76,26 @@ class GymnasiumOptions:
     render: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("num_envs", "frame_stack"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise UsageError(f"option {name!r} is {value!r}, expected a whole number from 1.")
+        super().__post_init__()
+        if type(self.frame_stack) is not int or self.frame_stack < 1:
+            raise UsageError(f"option 'frame_stack' is {self.frame_stack!r}, expected a whole number from 1.")
         if isinstance(self.metrics, str):
             raise UsageError(f"option 'metrics' is {self.metrics!r}, expected a list of names.")
 
 
+def read_options(spec: EnvSpec) -> GymnasiumOptions:
+    """Raises `UsageError` for an unknown option or a value that does not fit."""
+    return parse_options(GymnasiumOptions, spec.options, spec.backend)
+
+
 def open_bridge(spec: EnvSpec, worker: int, incarnation: int) -> Bridge:
-    """The environments that `spec` describes.
+    """The environments that `spec` describes, in this process.
 
     Raises:
         UsageError: an unknown id or option, a module that cannot be imported, a package that is not installed.
         UnsupportedError: a space that the protocol cannot express.
     """
-    options = parse_options(GymnasiumOptions, spec.options, spec.backend)
+    options = read_options(spec)
     environments: list[Environment] = []
     if options.render:
         _prepare_graphics()
@@ -152,10 +155,10 @@ class GymnasiumBridge(Bridge):
         self._pending: list[Any] = []
 
     def _reset(self, seed: int | None) -> Steps:
-        if seed is None and not self._is_seeded:
-            seed = self.env_spec.seed
+        # Like a player's: of a reset with a seed the stream depends on that and the worker alone.
+        stream = (seed, 0) if seed is not None else None if self._is_seeded else (self.env_spec.seed, self._incarnation)
         self._is_seeded = True
-        return self._steps_of([self._begin(index, seed) for index in range(len(self._environments))])
+        return self._steps_of([self._begin(index, stream) for index in range(len(self._environments))])
 
     def _send(self, actions: Int32Array) -> None:
         self._pending = self._actions.to_environments(self.codec.encode(actions))
@@ -166,7 +169,7 @@ class GymnasiumBridge(Bridge):
         for index, action in enumerate(self._pending):
             observation, reward, terminated, truncated, info = self._environments[index].step(action)
             episode = self._episodes[index]
-            obs = self._read(observation)
+            obs = self._read(index, observation)
             if terminated or truncated:
                 ended.append(_Row(episode, StepType.LAST, obs, reward, 0.0 if terminated else 1.0, info))
                 deciding.append(self._begin(index))
@@ -190,17 +193,22 @@ class GymnasiumBridge(Bridge):
         for environment in self._environments:
             environment.close()
 
-    def _begin(self, index: int, seed: int | None = None) -> _Row:
-        """The FIRST row of a new episode; with a seed, of new random streams."""
-        if seed is not None:
-            seed = seed_stream(seed, self._worker, self._incarnation, index)
+    def _begin(self, index: int, stream: tuple[int, int] | None = None) -> _Row:
+        """The FIRST row of a new episode; with a seed and an incarnation, of new random streams."""
+        seed = None if stream is None else seed_stream(stream[0], self._worker, stream[1], index)
         observation, info = self._environments[index].reset(seed=seed)
         self._episodes[index] = self._next_episode
         self._next_episode += 1
-        return _Row(self._episodes[index], StepType.FIRST, self._read(observation), 0.0, 1.0, info)
+        return _Row(self._episodes[index], StepType.FIRST, self._read(index, observation), 0.0, 1.0, info)
 
-    def _read(self, observation: Any) -> tuple[Array, ...]:
-        return tuple([part.read(observation) for part in self._parts])
+    def _read(self, index: int, observation: Any) -> tuple[Array, ...]:
+        try:
+            return tuple([part.read(observation) for part in self._parts])
+        except DataError as error:
+            raise DataError(
+                f"{self.spec.name}, episode {self._episodes[index]} (worker {self._worker}, environment {index}), "
+                f"exchange {self._exchange} after the reset: {error}"
+            ) from error
 
     def _steps_of(self, rows: Sequence[_Row]) -> Steps:
         episode, step_type, obs, reward, discount, info = zip(*rows, strict=True)
@@ -220,7 +228,8 @@ class GymnasiumBridge(Bridge):
 
     def _rewards(self, rewards: Sequence[SupportsFloat]) -> Float32Array:
         try:
-            return np.array([float(reward) for reward in rewards], np.float32)
+            with np.errstate(over="ignore"):  # becomes infinite, which is refused
+                return np.array([float(reward) for reward in rewards], np.float32)
         except (TypeError, ValueError):
             raise DataError(f"{self.spec.name}: the rewards are {rewards!r}, expected numbers.") from None
 
@@ -273,15 +282,21 @@ class ObservationPart:
         Raises:
             DataError: the environment did not report what its observation space declares.
         """
-        for key in self.path:
-            observation = observation[key]
+        try:
+            for key in self.path:
+                observation = observation[key]
+        except (LookupError, TypeError):
+            raise DataError(f"observation {self.spec.name!r} is missing, but its space declares it.") from None
         value = np.asarray(observation)
         if value.shape != self.shape or (value.dtype != self.dtype and self.spec.kind == "image"):
             raise DataError(
                 f"observation {self.spec.name!r} is {value.dtype} of shape {value.shape}, but its space declares "
                 f"{self.dtype} of shape {self.shape}."
             )
-        return self.convert(value)
+        try:
+            return self.convert(value)
+        except (DataError, LookupError, TypeError, ValueError) as error:
+            raise DataError(f"observation {self.spec.name!r}: {error}") from error
 
 
 def observation_parts(
@@ -327,7 +342,8 @@ def observation_parts(
 
 
 def _flat_float32(value: Array) -> Array:
-    return np.array(value, np.float32).reshape(-1)
+    with np.errstate(over="ignore"):  # becomes infinite, which is refused
+        return np.array(value, np.float32).reshape(-1)
 
 
 def _one_hot(space: spaces.Space[Any]) -> Callable[[Array], Array]:

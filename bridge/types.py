@@ -125,6 +125,8 @@ class Steps:
         mask: per branch bool [N, size], True = allowed.
         worker, incarnation: int32 [N], who reported the row.
         metrics: what the environment says besides, float32 [N] by name; NaN where a row says nothing.
+        lost: int64 [K], episodes that were open and of which no row will come any more, because their environment
+            died; of the exchange as a whole, so `select` keeps it.
     """
 
     episode: npt.NDArray[np.int64]
@@ -136,6 +138,7 @@ class Steps:
     worker: Int32Array
     incarnation: Int32Array
     metrics: Mapping[str, Float32Array] = field(default_factory=dict)
+    lost: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.episode)
@@ -156,7 +159,9 @@ class Steps:
                 return {name: array[rows] for name, array in value.items()}
             return value[rows]
 
-        return Steps(*(pick(getattr(self, item.name)) for item in fields(self)))
+        columns = {item.name: getattr(self, item.name) for item in fields(self)}
+        lost = columns.pop("lost")
+        return Steps(**{name: pick(column) for name, column in columns.items()}, lost=lost)
 
     @property
     def deciding(self) -> Steps:
@@ -194,6 +199,7 @@ def concatenate(parts: Sequence[Steps]) -> Steps:
         worker=column("worker"),
         incarnation=column("incarnation"),
         metrics={name: metric(name) for name in names},
+        lost=column("lost"),
     )
     return merged.select(np.argsort(merged.wants_action, kind="stable"))
 

@@ -13,42 +13,57 @@ install()
 
 from bridge.base import Bridge
 from bridge.errors import UnsupportedError
-from bridge.group import Group, close_all
 from bridge.options import parse_options
 from bridge.types import EnvSpec
 from bridge.unity.bridge import UnityBridge
 from bridge.unity.builds import find_build
-from bridge.unity.launcher import Launcher
+from bridge.unity.launcher import PlayerLauncher
 from bridge.unity.options import UnityOptions
 
-__all__ = ["UnityBridge", "UnityOptions", "find_build", "open_bridge"]
+__all__ = ["UnityBridge", "UnityLauncher", "UnityOptions", "find_build", "open_bridge", "read_options"]
+
+
+def read_options(spec: EnvSpec) -> UnityOptions:
+    """Raises `UsageError` for an unknown option or a value that does not fit."""
+    return parse_options(UnityOptions, spec.options, spec.backend)
+
+
+class UnityLauncher:
+    """Launches the build that a spec names: `start` starts its player, `connect` waits for it.
+
+    Raises:
+        UsageError: no such build, or an option that does not fit.
+    """
+
+    def __init__(self, spec: EnvSpec, worker: int, incarnation: int) -> None:
+        options = read_options(spec)
+        launch = find_build(spec.target, options.builds_dir)
+        if launch.is_editor and worker:
+            raise UnsupportedError("there is one Unity Editor: expected num_envs 1, and no evaluation in training.")
+        self._launcher = PlayerLauncher(spec, options, launch, worker, incarnation)
+
+    def start(self) -> None:
+        self._launcher.start()
+
+    def connect(self) -> Bridge:
+        return UnityBridge(self._launcher)
+
+    def close(self) -> None:
+        self._launcher.close()
 
 
 def open_bridge(spec: EnvSpec, worker: int = 0, incarnation: int = 0) -> Bridge:
-    """Launches the build that `spec.target` names and waits for it to connect.
-
-    With the option `num_envs` = N > 1, N players of it make one environment, as the workers `worker * N` and following.
+    """One player of the build that `spec.target` names.
 
     Raises:
         UsageError: no such build, option or behaviour.
         LaunchError: the build does not start, connect or ask for a decision.
         UnsupportedError: the build observes or does what the protocol cannot express.
     """
-    options = parse_options(UnityOptions, spec.options, "unity")
-    launch = find_build(spec.target, options.builds_dir)
-    count = options.num_envs
-    if launch.is_editor and count > 1:
-        raise UnsupportedError(f"there is one Unity Editor, but num_envs is {count}; expected 1.")
-    launchers = [Launcher(spec, options, launch, worker * count + index, incarnation) for index in range(count)]
-    bridges: list[Bridge] = []
+    launcher = UnityLauncher(spec, worker, incarnation)
     try:
-        for launcher in launchers:  # all players start up side by side
-            launcher.start(spec.seed)
-        for launcher in launchers:
-            bridges.append(UnityBridge(launcher))
-        return Group(bridges) if count > 1 else bridges[0]
+        launcher.start()
+        return launcher.connect()
     except BaseException:
-        close_all(bridges)
-        for launcher in launchers:
-            launcher.close()
+        launcher.close()
         raise

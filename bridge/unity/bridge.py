@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import numpy as np
@@ -12,11 +13,14 @@ from bridge.errors import ConnectionLostError, LaunchError, UnsupportedError
 from bridge.types import Array, Int32Array, Steps
 from bridge.unity.assembly import Assembly
 from bridge.unity.behavior import ActionSizes, Behavior, select
-from bridge.unity.launcher import Launcher
+from bridge.unity.launcher import PlayerLauncher
 from bridge.unity.watch import PictureWatch
 
 #: `render` enlarges smaller pictures by a whole factor, up to this height in pixels.
 RENDER_HEIGHT = 256
+#: After so many exchanges in which nobody asked for an action, each further one begins with a pause of so many seconds:
+#: a build that waits for its agents must not keep two cores busy.
+IDLE_EXCHANGES, IDLE_SECONDS = 100, 0.005
 
 
 class UnityBridge(Bridge):
@@ -32,7 +36,7 @@ class UnityBridge(Bridge):
         UnsupportedError: observations or actions that the protocol cannot express.
     """
 
-    def __init__(self, launcher: Launcher) -> None:
+    def __init__(self, launcher: PlayerLauncher) -> None:
         self._launcher = launcher
         self._environment = launcher.connect()
         try:
@@ -49,8 +53,8 @@ class UnityBridge(Bridge):
 
     def _reset(self, seed: int | None) -> Steps:
         first, self._first = self._first, None
-        if first is not None and seed in (None, self.env_spec.seed):
-            return first  # the player has just been launched with this seed
+        if first is not None and (seed is None or (seed == self.env_spec.seed and self._launcher.incarnation == 0)):
+            return first  # the player has just been launched with this stream
         if seed is None:
             self._environment.settle()
         elif self._launcher.launch.is_editor:
@@ -71,7 +75,7 @@ class UnityBridge(Bridge):
         deadline = time.monotonic() + options.timeout
         try:
             environment.send_reset()
-            while True:
+            for exchange in itertools.count():
                 environment.receive(launching=launching)
                 name = select(environment.behaviors, options.behavior)
                 deciding = [info for info in environment.infos.get(name or "", ()) if not info.done]
@@ -79,6 +83,8 @@ class UnityBridge(Bridge):
                     return Behavior.of(environment.behaviors[name], deciding[0])
                 if time.monotonic() > deadline:
                     raise LaunchError(self._nobody_decides())
+                if exchange >= IDLE_EXCHANGES:
+                    time.sleep(IDLE_SECONDS)
                 environment.send_actions(self._idle_actions())
         except ConnectionLostError as error:
             if launching:

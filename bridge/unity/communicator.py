@@ -19,8 +19,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
-from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -29,8 +27,12 @@ from mlagents_envs.communicator_objects.unity_input_pb2 import UnityInputProto
 from mlagents_envs.communicator_objects.unity_message_pb2 import UnityMessageProto
 from mlagents_envs.communicator_objects.unity_output_pb2 import UnityOutputProto
 
+from bridge.threads import DaemonExecutor
+
 POLL_SECONDS = 0.1
 CLOSE_SECONDS = 1.0
+#: One waits with the player for its reply, the others turn strangers away.
+THREADS = 4
 #: How many ports are tried, from the default port upwards.
 PORTS_TRIED = 512
 OK, STOP = 200, 400  # header status, as in HTTP
@@ -75,7 +77,7 @@ class LoopbackCommunicator(Communicator):  # type: ignore[misc]
         self._call: grpc.ServicerContext | None = None  # the player's call that waits for a reply
         self._closed = False
         addresses = [address for address in ("127.0.0.1", "::1") if _is_free(address, port)]
-        self._executor = _DaemonExecutor()
+        self._executor = DaemonExecutor(THREADS, "unity-bridge")
         try:
             self._server = self._listen(addresses, port)
         except BaseException:
@@ -147,6 +149,8 @@ class LoopbackCommunicator(Communicator):  # type: ignore[misc]
             except queue.Empty:
                 if left <= 0:
                     raise NoAnswerError from None
+            if self._closed:
+                raise PlayerStoppedError("was closed while it was waited for")
             if poll is not None and self._received.empty():
                 poll()
         if message is None:
@@ -216,34 +220,3 @@ def _is_free(address: str, port: int) -> bool:
         except OSError as error:
             raise PortInUseError(port) from error
     return True
-
-
-class _DaemonExecutor(Executor):
-    """A thread pool whose threads never keep the program alive, as those of `ThreadPoolExecutor` do.
-
-    Four threads: one waits with the player for its reply, the others turn strangers away.
-    """
-
-    THREADS = 4
-
-    def __init__(self) -> None:
-        self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
-        for index in range(self.THREADS):
-            threading.Thread(target=self._run, name=f"unity-bridge-{index}", daemon=True).start()
-
-    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        self._work.put((future, lambda: function(*args, **kwargs)))
-        return future
-
-    def shutdown(self, *_args: Any, **_kwargs: Any) -> None:
-        for _ in range(self.THREADS):
-            self._work.put(None)
-
-    def _run(self) -> None:
-        while (item := self._work.get()) is not None:
-            future, function = item
-            try:
-                future.set_result(function())
-            except BaseException as error:
-                future.set_exception(error)

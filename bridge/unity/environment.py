@@ -21,9 +21,10 @@ from mlagents_envs.side_channel.side_channel import SideChannel
 from mlagents_envs.side_channel.stats_side_channel import StatsAggregationMethod, StatsSideChannel
 
 from bridge.errors import BridgeError, ConnectionLostError, LaunchError
+from bridge.process import LEAVE_SECONDS
 from bridge.types import Array
 from bridge.unity.communicator import LoopbackCommunicator, NoAnswerError, PlayerStoppedError
-from bridge.unity.player import LEAVE_SECONDS, Player
+from bridge.unity.player import Player
 
 #: A player that announces its end, or whose connection breaks, has so long to hand in its return code.
 RETURN_CODE_SECONDS = 0.5
@@ -236,7 +237,7 @@ class PlayerEnvironment(UnityEnvironment):  # type: ignore[misc]
         if self.player is None:
             return f"{self._named()} {what}: start the play mode again and connect again.{causes_}"
         ended = self.player.ended(wait)
-        tail = self.player.tail() or "\nThe player wrote no log."
+        tail = self.player.tail() or "\nIt wrote no log."
         return f"{self._named()} {what}{f' ({ended})' if ended else ''}.{causes_}{tail}"
 
     def _launch_timeout(self) -> str:

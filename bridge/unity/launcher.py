@@ -20,7 +20,7 @@ EDITOR_PORT = 5004
 FIRST_PORT = 5005
 
 
-class Launcher:
+class PlayerLauncher:
     """Starts the player of one worker, again and again. `start` returns at once, `connect` waits for the player."""
 
     def __init__(
@@ -32,10 +32,15 @@ class Launcher:
         self.worker = worker
         self.incarnation = incarnation
         self._started: tuple[LoopbackCommunicator, Player | None, int] | None = None
+        self._environment: PlayerEnvironment | None = None
         self._starts = 0
 
-    def start(self, seed: int) -> None:
-        """Opens a port and starts the player with a random stream of its own for this seed and worker.
+    def start(self, seed: int | None = None) -> None:
+        """Opens a port and starts the player with a random stream of its own.
+
+        Args:
+            seed: of a `reset(seed)`: the stream depends on it and the worker alone. None: the stream of the spec's
+                seed, the worker and its incarnation.
 
         Raises:
             UsageError: the port that was asked for is taken.
@@ -50,7 +55,8 @@ class Launcher:
         if player is None:
             LOG.warning("waiting on port %d for the Unity Editor: press Play.", communicator.port)
         self._starts += 1
-        self._started = communicator, player, seed_stream(seed, self.worker, self.incarnation)
+        stream = (self.env_spec.seed, self.worker, self.incarnation) if seed is None else (seed, self.worker, 0)
+        self._started = communicator, player, seed_stream(*stream)
 
     def connect(self) -> PlayerEnvironment:
         """The handshake with the started player.
@@ -59,21 +65,27 @@ class Launcher:
             LaunchError: it died, did not connect in time, or speaks another version of the protocol.
         """
         assert self._started is not None, "start() comes first"
-        (communicator, player, seed), self._started = self._started, None
-        channels = self._channels()
-        environment = PlayerEnvironment(player, communicator, seed, channels, no_graphics=self.options.no_graphics)
+        communicator, player, seed = self._started
+        channels, no_graphics = self._channels(), self.options.no_graphics
+        try:
+            environment = PlayerEnvironment(player, communicator, seed, channels, no_graphics=no_graphics)
+        finally:
+            self._started = None
+        self._environment = environment
         package = environment.package_version or "unknown"
         LOG.info("connected to %s on port %d (Unity package %s).", self.launch.name, communicator.port, package)
         return environment
 
     def close(self) -> None:
-        """Ends a player that was started and never connected."""
-        if self._started is not None:
-            communicator, player, _ = self._started
-            self._started = None
+        """Ends the player. A `connect` that waits in another thread then fails."""
+        started = self._started
+        if started is not None:
+            communicator, player, _ = started
             communicator.close()
             if player is not None:
                 player.close(0)
+        if self._environment is not None:
+            self._environment.close()
 
     def _listen(self) -> LoopbackCommunicator:
         asked = self.options.base_port

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 
 from bridge.actions import CodecSettings
 from bridge.errors import UsageError
+from bridge.pooling import PoolOptions
 
 
-@dataclass(frozen=True)
-class UnityOptions:
-    """What `EnvSpec.options` may hold for backend `unity`. None leaves the choice to the build.
+@dataclass(frozen=True, kw_only=True)
+class UnityOptions(PoolOptions):
+    """What `EnvSpec.options` may hold for backend `unity`, besides what `PoolOptions` has.
+
+    None leaves the choice to the build.
 
     Attributes:
         behavior: which of a build's behaviours to train, with or without `?team=0`; None: the only one.
@@ -19,11 +22,8 @@ class UnityOptions:
         env_params: environment parameters (`Academy.Instance.EnvironmentParameters`), such as {"gridSize": 7}.
         time_scale: how much faster than real time the engine runs; 20 is ML-Agents' own default for training.
         no_graphics: start without a graphics device; a camera then sees nothing.
-        timeout: seconds that a player may take to start, and for each step.
         base_port: the port is this + worker, and taken is an error; None: the first free one from 5005 on.
-        log_folder: where players' logs go and stay; None: a temporary folder.
         builds_dir: where builds lie; None: `unity_builds` here, then beside this package.
-        num_envs: how many players of the build run side by side as one environment.
         width, height: of the window, in pixels.
         quality_level: Unity's quality setting, an index.
         target_frame_rate: frames per second of real time at most; -1 for as many as possible.
@@ -36,11 +36,8 @@ class UnityOptions:
     env_params: Mapping[str, float] = field(default_factory=dict)
     time_scale: float | None = 20.0
     no_graphics: bool = False
-    timeout: float = 60.0
     base_port: int | None = None
-    log_folder: str | None = None
     builds_dir: str | None = None
-    num_envs: int = 1
     width: int | None = None
     height: int | None = None
     quality_level: int | None = None
@@ -51,10 +48,12 @@ class UnityOptions:
     levels: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.timeout <= 0:
-            raise UsageError(f"option timeout is {self.timeout}; expected seconds above 0.")
-        if self.num_envs < 1:
-            raise UsageError(f"option num_envs is {self.num_envs}; expected at least 1.")
+        super().__post_init__()
+        if self.workers not in (0, self.num_envs):
+            raise UsageError(
+                f"option 'workers' is {self.workers}, expected 0 or num_envs, {self.num_envs}: each player is a "
+                "process of its own, with one worker to talk to it or none."
+            )
         if self.base_port is not None and not 1 <= self.base_port <= 65535:
             raise UsageError(f"option base_port is {self.base_port}; expected 1 to 65535.")
         if (self.width is None) != (self.height is None):

@@ -44,11 +44,13 @@ class Assembly:
         self._incarnation = incarnation
         self._next_episode = first_episode_id(worker, incarnation)
         self._open: dict[int, int] = {}  # agent id -> episode
+        self._exchange = 0  # since the latest reset
         self._answered: list[bool] = []  # for each decision info of the latest exchange: whether a row stands for it
 
     def forget(self) -> None:
         """The scene was reset: the open episodes end without a LAST row."""
         self._open.clear()
+        self._exchange = 0
 
     def steps(self, infos: Sequence[AgentInfoProto], metrics: Mapping[str, float] | None = None) -> Steps:
         """The rows of one exchange.
@@ -62,12 +64,13 @@ class Assembly:
             UsageError: the action codec leaves an agent nothing that is allowed.
         """
         ended, deciding = self._ordered(infos)
+        self._exchange += 1
         self._answered = [row is not None for row in deciding]
         rows = ended + [row for row in deciding if row is not None]
         return Steps(
             episode=np.array([row.episode for row in rows], np.int64),
             step_type=np.array([row.step_type for row in rows], np.uint8),
-            obs=self._observations([row.info for row in rows]),
+            obs=self._observations(rows),
             reward=np.array([row.reward for row in rows], np.float32),
             discount=np.array([row.discount for row in rows], np.float32),
             mask=self._masks(rows),
@@ -108,16 +111,26 @@ class Assembly:
             deciding.append(Row(info, self._open[info.id], step_type, reward, 1.0))
         return ended, deciding
 
-    def _observations(self, infos: Sequence[AgentInfoProto]) -> tuple[Array, ...]:
+    def _observations(self, rows: Sequence[Row]) -> tuple[Array, ...]:
         sensors = self._behavior.sensors
-        observations = [info.observations for info in infos]
+        observations = [row.info.observations for row in rows]
         for found in observations:
             if len(found) != len(sensors):
                 raise DataError(
                     f"behaviour {self._behavior.name!r}: an agent sent {len(found)} observations, expected "
                     f"{len(sensors)} as its first agent did; agents of one behaviour must have the same sensors."
                 )
-        return tuple(sensor.decode([found[index] for found in observations]) for index, sensor in enumerate(sensors))
+
+        def whose(row: int) -> str:
+            agent, episode = rows[row].info.id, rows[row].episode
+            return (
+                f" of behaviour {self._behavior.name!r}, agent {agent}, episode {episode} (worker {self._worker}), "
+                f"exchange {self._exchange - 1} after the reset"
+            )
+
+        return tuple(
+            sensor.decode([found[index] for found in observations], whose) for index, sensor in enumerate(sensors)
+        )
 
     def _masks(self, rows: Sequence[Row]) -> tuple[BoolArray, ...]:
         branches = self._behavior.sizes.branches

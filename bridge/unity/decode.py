@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -50,43 +50,45 @@ class Sensor:
     spec: ObsSpec
     channels_last: bool = False
 
-    def decode(self, messages: Sequence[ObservationProto]) -> Array:
+    def decode(self, messages: Sequence[ObservationProto], whose: Callable[[int], str] = lambda _: "") -> Array:
         """The observations of N agents, [N, ...] as `spec` says.
+
+        Args:
+            whose: what to say in an error of the agent of a row, such as " of agent 3".
 
         Raises:
             DataError: a message that differs from what was declared.
         """
-        if self.spec.kind == "image":
-            pictures = np.empty((len(messages), *self.spec.shape), np.uint8)
-            for row, message in enumerate(messages):
-                pictures[row] = self._picture(message)
-            return pictures
-        vectors = np.empty((len(messages), *self.spec.shape), np.float32)
+        values = np.empty((len(messages), *self.spec.shape), self.spec.dtype)
+        read = self._picture if self.spec.kind == "image" else self._vector
         for row, message in enumerate(messages):
-            vectors[row] = self._sized(floats(message), vectors.shape[1])
-        return vectors
+            try:
+                values[row] = read(message)
+            except ValueError as error:
+                raise DataError(f"sensor {self.spec.name!r}{whose(row)}: {error}") from error
+        return values
+
+    def _vector(self, message: ObservationProto) -> Float32Array:
+        """Numbers, float32 [D]."""
+        return self._sized(floats(message), self.spec.shape[0])
 
     def _picture(self, message: ObservationProto) -> UInt8Array:
-        """One image, uint8 [C, H, W], possibly a view."""
+        """One image, uint8 [C, H, W], possibly a view. Like the methods below it raises `ValueError`."""
         channels, height, width = self.spec.shape
         if message.compression_type == PNG:
-            data = message.compressed_data
-            try:
-                picture = png_picture(data, channels, tuple(message.compressed_channel_mapping))
-            except ValueError as error:
-                raise DataError(f"sensor {self.spec.name!r}: {error}") from error
+            picture = png_picture(message.compressed_data, channels, tuple(message.compressed_channel_mapping))
             if picture.shape != self.spec.shape:
-                raise DataError(
-                    f"sensor {self.spec.name!r}: a picture of shape {picture.shape} (channels, height, width) came, "
-                    f"expected {self.spec.shape} as the build declared."
+                raise ValueError(
+                    f"a picture of shape {picture.shape} (channels, height, width) came, expected {self.spec.shape} as "
+                    "the build declared."
                 )
             return picture
         values = self._sized(floats(message), channels * height * width)
         with np.errstate(invalid="ignore"):
             if not ((values >= 0) & (values <= 1)).all():
-                raise DataError(
-                    f"sensor {self.spec.name!r}: an image with values {values.min():g} to {values.max():g} came, "
-                    "expected 0 to 1: scale them in the build, or observe them as a vector."
+                raise ValueError(
+                    f"an image with values {values.min():g} to {values.max():g} came, expected 0 to 1: scale them in "
+                    "the build, or observe them as a vector."
                 )
         rounded: UInt8Array = np.rint(values * np.float32(255)).astype(np.uint8)
         if self.channels_last:
@@ -95,9 +97,7 @@ class Sensor:
 
     def _sized(self, values: Float32Array, size: int) -> Float32Array:
         if len(values) != size:
-            raise DataError(
-                f"sensor {self.spec.name!r}: {len(values)} numbers came, expected {size} as the build declared."
-            )
+            raise ValueError(f"{len(values)} numbers came, expected {size} as the build declared.")
         return values
 
 

@@ -13,8 +13,9 @@ last part of what was given:
     Windows      NAME/NAME.exe, NAME_Windows/NAME.exe, NAME.exe, NAME_Windows/*.exe, NAME/*.exe
 
 (`*`: only if there is exactly one, Unity's crash handler aside.) Nothing else is tried: a build for another operating
-system, or one that may not be executed, is an error. Only where no GridWorld of any kind lies in those folders, the
-name `GridWorld` means the simulated build, and a line of the log says so; `simulated/GridWorld` is always that one.
+system, or one that may not be executed, is an error. Only where no build NAME of any kind lies in those folders, a NAME
+that `unity_builds/simulated` beside this package has means the simulated build, and a line of the log says so;
+`simulated/NAME` is always that one.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from bridge.unity.player import Launch
 LOG = logging.getLogger("bridge.unity")
 EDITOR = "editor"
 BUILDS = "unity_builds"
-SIMULATED = Path("simulated", "GridWorld")
+#: The folder of simulated builds in that of builds, and where their code lies beside this package.
+SIMULATED, SIMULATED_CODE = "simulated", "envs"
 #: Where the package `bridge` lies: the checkout, or site-packages.
 HOME = Path(__file__).resolve().parents[2]
 
@@ -41,6 +43,8 @@ SYSTEMS = {"linux": "Linux", "darwin": "macOS", "win32": "Windows"}
 #: By system: the extension of a build, the suffix of its folder in the layout of course downloads.
 EXTENSIONS = {"linux": ".x86_64", "darwin": ".app", "win32": ".exe"}
 SUFFIXES = {"linux": "_Linux", "darwin": "_Darwin", "win32": "_Windows"}
+#: Endings of files in the folders of builds that are none.
+NO_BUILDS = (".md", ".py")
 MAGIC = {
     b"\x7fELF": "linux",
     b"MZ": "win32",
@@ -68,17 +72,18 @@ def find_build(target: str, builds_dir: str | None = None) -> Launch:
     for base in bases:
         for found in _candidates(base / wanted, sys.platform):
             return _launch(found)
-    # The simulated build's launcher is named as a build for Linux is, but runs wherever Python does.
-    foreign = [found for base in bases for found in _foreign(base / wanted) if wanted != SIMULATED]
+    # A simulated build's launcher is named as a build for Linux is, but runs wherever Python does.
+    simulated = wanted.parent == Path(SIMULATED)
+    foreign = [found for base in bases for found in _foreign(base / wanted) if not simulated]
     if foreign:
         raise _wrong_system(foreign[0], _system_of_name(foreign[0]))
-    if wanted in (SIMULATED, Path(SIMULATED.name)) and not any((base / wanted).exists() for base in bases):
-        launch = _simulated()
-        if wanted != SIMULATED:
-            folders = " or ".join(str(base.absolute()) for base in bases)
-            LOG.warning("no GridWorld build in %s: using the simulated one (%s).", folders, launch.path)
-        return launch
-    raise _nothing(target, wanted, bases)
+    launch = _simulated(wanted.name) if simulated or wanted.parent == Path() else None
+    if launch is None or any((base / wanted).exists() for base in bases):
+        raise _nothing(target, wanted, bases)
+    if not simulated:
+        folders = " or ".join(str(base.absolute()) for base in bases)
+        LOG.warning("no %s build in %s: using the simulated one (%s).", wanted, folders, launch.path)
+    return launch
 
 
 def _is_path(target: str) -> bool:
@@ -147,7 +152,7 @@ def _launch(found: Path) -> Launch:
     executable = _executable_of_app(path) if path.is_dir() else path
     head = _head(executable)
     if head.startswith(b"#!") and b"python" in head.splitlines()[0]:
-        # The simulated build. Its shebang would find another Python, or none (Windows).
+        # A simulated build. Its shebang would find another Python, or none (Windows).
         return Launch(path, (sys.executable, str(executable)), simulated=True)
     system = next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
     if system is None and not head.startswith(b"#!"):
@@ -195,17 +200,17 @@ def _wrong_system(found: Path, system: str | None) -> UsageError:
     )
 
 
-def _simulated() -> Launch:
-    """The simulated build: its launcher in a checkout, its module where only the packages are installed."""
-    launcher = HOME / BUILDS / SIMULATED.with_suffix(".x86_64")
+def _simulated(name: str) -> Launch | None:
+    """The simulated build of a name: its launcher in a checkout, its module where only the packages are installed."""
+    launcher = HOME / BUILDS / SIMULATED / f"{name}.x86_64"
     if launcher.is_file():
         return Launch(launcher, (sys.executable, str(launcher)), simulated=True)
-    package = HOME / "envs" / "gridworld"
-    if not package.is_dir():
-        raise UsageError(f"the simulated GridWorld is not installed; expected it at {launcher} or {package}.")
+    package = HOME / SIMULATED_CODE / name.lower()
+    if not (package / "__main__.py").is_file():
+        return None
     # -P: the working directory may have a folder "envs" of its own.
     search = os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")]))
-    command = (sys.executable, "-P", "-m", "envs.gridworld")
+    command = (sys.executable, "-P", "-m", f"{SIMULATED_CODE}.{package.name}")
     return Launch(package, command, {"PYTHONPATH": search}, simulated=True)
 
 
@@ -219,7 +224,9 @@ def _nothing(target: str, wanted: Path, bases: Sequence[Path]) -> UsageError:
                 f"the folder {(base / wanted).absolute()} is no build (it holds {inside}); expected one "
                 f"{extension} in it: name the build's file."
             )
-    present = sorted({path.name.split(".")[0] for base in bases if base.name for path in _listed(base)} - {"README"})
+    folders = [base / SIMULATED if wanted.parent == Path(SIMULATED) else base for base in bases if base.name]
+    files = [path for folder in folders for path in _listed(folder) if path.suffix not in NO_BUILDS]
+    present = sorted({path.name.split(".")[0] for path in files} - {"__pycache__"})
     near = difflib.get_close_matches(wanted.name, present, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(present) or 'no builds'}."
     return UsageError(f"no build {target!r} in {looked}; {hint}")

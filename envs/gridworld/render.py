@@ -11,14 +11,12 @@ areas.
 
 from __future__ import annotations
 
-import io
 from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from envs.gridworld.rules import Board, Cell
 
@@ -85,13 +83,6 @@ def labels(board: Board, agent: Cell) -> NDArray[np.uint8]:
 def rgb(board: Board, agent: Cell) -> NDArray[np.uint8]:
     """The picture in colours: uint8 [64, 84, 3], row 0 on top."""
     return PALETTE[labels(board, agent)]
-
-
-def png(picture: NDArray[np.uint8]) -> bytes:
-    """A picture [H, W, 3] as an 8-bit RGB PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG", compress_level=1)
-    return file.getvalue()
 
 
 def _cross(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.bool_]:

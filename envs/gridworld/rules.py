@@ -6,12 +6,11 @@ example project.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import IntEnum
 
 from envs.simulated.random import UnityRandom
-from envs.simulated.scene import ImpossibleSceneError
+from envs.simulated.scene import ImpossibleSceneError, whole
 
 Cell = tuple[int, int]
 
@@ -66,13 +65,6 @@ class Outcome:
     reward: float
     terminated: bool = False
     interrupted: bool = False
-
-
-def whole(name: str, value: float) -> int:
-    """A parameter cut to an integer. Raises ImpossibleSceneError for NaN and infinity."""
-    if not math.isfinite(value):
-        raise ImpossibleSceneError(f"{name} is {value}; expected a number of cells or goals.")
-    return int(value)
 
 
 def move(cell: Cell, action: int, size: int) -> Cell:

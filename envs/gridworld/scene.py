@@ -9,7 +9,8 @@ from functools import lru_cache
 import numpy as np
 
 from envs.gridworld import render
-from envs.gridworld.rules import MOVES, STEP_REWARD, Area, Board, Cell, Outcome, Things, forbidden, whole
+from envs.gridworld.rules import MOVES, STEP_REWARD, Area, Board, Cell, Outcome, Things, forbidden
+from envs.simulated.camera import Camera
 from envs.simulated.messages import (
     AgentAction,
     AgentInfo,
@@ -20,7 +21,7 @@ from envs.simulated.messages import (
     Sensor,
 )
 from envs.simulated.random import UnityRandom
-from envs.simulated.scene import Setup
+from envs.simulated.scene import Setup, whole
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ _GOALS = tuple(GOAL.floats(one_hot) for one_hot in np.eye(2))
 # At the default size there are 13,800 pictures of about 0.5 kB; as floats each takes 65 kB.
 _CACHED_PNG, _CACHED_FLOATS = 16384, 512
 
-Camera = Callable[[Board, Cell], bytes]
+Observe = Callable[[Board, Cell], bytes]
 
 
 class GridWorld:
@@ -47,7 +48,7 @@ class GridWorld:
         """Build the scene; its areas draw from one stream of random numbers, in their order."""
         self._parameters = setup.parameters
         self._rng = UnityRandom(setup.seed)
-        self._camera = _camera(setup.channels_first, setup.png)
+        self._camera = _camera(setup)
         self._count = areas
         self._agents: list[_Agent] = []
         self._ended: list[AgentInfo] = []
@@ -103,7 +104,7 @@ class GridWorld:
 class _Agent:
     """An agent between the rules and the wire."""
 
-    def __init__(self, agent_id: int, area: Area, camera: Camera) -> None:
+    def __init__(self, agent_id: int, area: Area, camera: Observe) -> None:
         self.area = area
         self.reward = 0.0  # of the next decision's report
         self._id = agent_id
@@ -140,21 +141,12 @@ def _numbers(values: tuple[int, ...]) -> bytes:
     return NUMBERS.floats(values)
 
 
-def _camera(channels_first: bool, as_png: bool) -> Camera:
+def _camera(setup: Setup) -> Observe:
     """A function that gives the encoded picture of a state, the same as before from a cache."""
-    plane = (Dimension.TRANSLATIONAL_EQUIVARIANCE, Dimension.TRANSLATIONAL_EQUIVARIANCE)
-    channels = (Dimension.NONE,)
-    sensor = (
-        Sensor("RenderTextureSensor", (3, render.HEIGHT, render.WIDTH), channels + plane)
-        if channels_first
-        else Sensor("RenderTextureSensor", (render.HEIGHT, render.WIDTH, 3), plane + channels)
-    )
+    camera = Camera("RenderTextureSensor", (3, render.HEIGHT, render.WIDTH), setup)
 
-    @lru_cache(maxsize=_CACHED_PNG if as_png else _CACHED_FLOATS)
+    @lru_cache(maxsize=_CACHED_PNG if setup.png else _CACHED_FLOATS)
     def observe(board: Board, agent: Cell) -> bytes:
-        picture = render.rgb(board, agent)
-        if as_png:
-            return sensor.png(render.png(picture))
-        return sensor.floats((picture.transpose(2, 0, 1) if channels_first else picture) / np.float32(255))
+        return camera.observe(render.rgb(board, agent))
 
     return observe

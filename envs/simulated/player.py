@@ -21,7 +21,7 @@ from envs.simulated.faults import Faults, QuitAskedError
 from envs.simulated.messages import Command, Initialization, Reply
 from envs.simulated.protobuf import MalformedMessageError
 from envs.simulated.scene import ImpossibleSceneError, Scene, SceneFactory, Setup
-from envs.simulated.sidechannels import Parameters, process
+from envs.simulated.sidechannels import Parameters, Statistics, process
 
 log = logging.getLogger(__name__)
 
@@ -140,11 +140,13 @@ class _Loop:
         if options.layout == "auto":  # mlagents-envs decodes (C, H, W) alone from 1.0 on, (H, W, C) alone before
             channels_first = _major(initialization.package_version) >= 1
         self._parameters = Parameters()
+        self._statistics = Statistics()
         setup = Setup(
             seed=initialization.seed % (1 << 32),
             channels_first=channels_first,
             png=options.compression == "png",
             parameters=self._parameters,
+            statistics=self._statistics,
         )
         self._trainer = trainer
         self._faults = faults
@@ -183,7 +185,8 @@ class _Loop:
             if infos.get(behavior.name) and behavior.name not in self._announced
         ]
         self._announced.update(behavior.name for behavior in fresh)
-        return lambda side_channel: messages.report(infos, fresh, side_channel)
+        recorded = self._statistics.take()
+        return lambda side_channel: messages.report(infos, fresh, recorded + side_channel)
 
 
 class _Trainer:

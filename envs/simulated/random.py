@@ -29,3 +29,7 @@ class UnityRandom:
     def range(self, low: int, high: int) -> int:
         """An integer of low..high-1."""
         return low + self.next() % (high - low)
+
+    def uniform(self, low: float, high: float) -> float:
+        """A number of low..high, both included, from 23 bits."""
+        return low + (high - low) * (self.next() & 0x7FFFFF) / 0x7FFFFF

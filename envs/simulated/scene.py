@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from envs.simulated.messages import AgentAction, Behavior, Infos
-from envs.simulated.sidechannels import Parameters
+from envs.simulated.sidechannels import Parameters, Statistics
 
 
 class ImpossibleSceneError(Exception):
@@ -20,12 +21,14 @@ class Setup:
 
     seed: of the scene's random numbers, 0..2^32-1. channels_first: declare images as (C, H, W) instead of (H, W, C).
     png: send images as PNG instead of floats. parameters: read them at each reset; they change while the scene runs.
+    statistics: what is recorded there goes out with the next message.
     """
 
     seed: int
     channels_first: bool
     png: bool
     parameters: Parameters
+    statistics: Statistics = field(default_factory=Statistics)
 
 
 class Scene(Protocol):
@@ -41,7 +44,7 @@ class Scene(Protocol):
     def step(self, actions: Mapping[str, Sequence[AgentAction]]) -> None:
         """One step of all agents; per behaviour, the actions are in the order of the last decision infos.
 
-        An agent without an action takes action 0. Raises ImpossibleSceneError when an episode cannot begin.
+        An agent without an action takes action 0, or zeros. Raises ImpossibleSceneError when an episode cannot begin.
         """
 
     def collect(self) -> Infos:
@@ -49,3 +52,10 @@ class Scene(Protocol):
 
 
 SceneFactory = Callable[[Setup], Scene]
+
+
+def whole(name: str, value: float) -> int:
+    """A parameter cut to an integer, as C# casts it. Raises ImpossibleSceneError for NaN and infinity."""
+    if not math.isfinite(value):
+        raise ImpossibleSceneError(f"{name} is {value}; expected a finite number.")
+    return int(value)

@@ -58,6 +58,22 @@ class Parameters:
         return self._constants.get(name)
 
 
+class Statistics:
+    """What a scene records for the trainer's curves (Unity: `StatsRecorder.Add`), until it is sent."""
+
+    def __init__(self) -> None:
+        self._recorded = b""
+
+    def add(self, name: str, value: float) -> None:
+        """Record a value; the trainer averages those of one name."""
+        self._recorded += pack_stat(name, value)
+
+    def take(self) -> bytes:
+        """The side channel's messages recorded since the last call."""
+        recorded, self._recorded = self._recorded, b""
+        return recorded
+
+
 def pack(channel: uuid.UUID, payload: bytes) -> bytes:
     """One message in the container."""
     return channel.bytes_le + struct.pack("<i", len(payload)) + payload

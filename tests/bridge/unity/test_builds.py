@@ -24,9 +24,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "platform", "linux")
     home = tmp_path / "home"
-    launcher = home / "unity_builds" / "simulated" / "GridWorld.x86_64"
-    launcher.parent.mkdir(parents=True)
-    launcher.write_text("#!/usr/bin/env python3\n")
+    launchers = home / "unity_builds" / "simulated"
+    launchers.mkdir(parents=True)
+    for name in ("GridWorld.x86_64", "Depot.x86_64", "launcher.py"):
+        (launchers / name).write_text("#!/usr/bin/env python3\n")
     monkeypatch.setattr(builds, "HOME", home)
     folder = tmp_path / "unity_builds"
     folder.mkdir()
@@ -123,36 +124,42 @@ def test_the_editor_is_attached_to(root: Path) -> None:
     assert find_build("editor").is_editor
 
 
-def test_gridworld_falls_back_to_the_simulated_one_and_says_so(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    launcher = builds.HOME / "unity_builds" / "simulated" / "GridWorld.x86_64"
+@pytest.mark.parametrize("name", ["GridWorld", "Depot"])
+def test_a_build_that_is_simulated_falls_back_to_that_and_says_so(
+    root: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    launcher = builds.HOME / "unity_builds" / "simulated" / f"{name}.x86_64"
     with caplog.at_level(logging.WARNING, "bridge.unity"):
-        launch = find_build("GridWorld")
+        launch = find_build(name)
     assert launch.command == (sys.executable, str(launcher))
     assert launch.simulated
     (record,) = caplog.records
+    assert f"no {name} build in" in record.getMessage()
     assert "using the simulated one" in record.getMessage()
     caplog.clear()
-    made = program(root / "GridWorld.x86_64")
-    assert find_build("GridWorld").path == made
-    assert find_build("simulated/GridWorld").path == launcher
+    made = program(root / f"{name}.x86_64")
+    assert find_build(name).path == made
+    assert find_build(f"simulated/{name}").path == launcher
     assert not caplog.records
 
 
 @pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
-@pytest.mark.parametrize("name", ["GridWorld", "simulated/GridWorld"])
-def test_the_simulated_build_runs_on_every_system(
+@pytest.mark.parametrize("name", ["GridWorld", "simulated/GridWorld", "Depot", "simulated/Depot"])
+def test_a_simulated_build_runs_on_every_system(
     root: Path, monkeypatch: pytest.MonkeyPatch, system: str, name: str
 ) -> None:
     monkeypatch.setattr(sys, "platform", system)
-    launcher = builds.HOME / "unity_builds" / "simulated" / "GridWorld.x86_64"
+    launcher = builds.HOME / "unity_builds" / "simulated" / f"{Path(name).name}.x86_64"
     assert find_build(name).command == (sys.executable, str(launcher))
 
 
 def test_where_only_the_packages_are_installed_the_module_is_run(root: Path) -> None:
     (builds.HOME / "unity_builds" / "simulated" / "GridWorld.x86_64").unlink()
-    with pytest.raises(UsageError, match="not installed"):
+    package = builds.HOME / "envs" / "gridworld"
+    package.mkdir(parents=True)
+    with pytest.raises(UsageError, match="no build 'simulated/GridWorld'"):
         find_build("simulated/GridWorld")
-    (builds.HOME / "envs" / "gridworld").mkdir(parents=True)
+    (package / "__main__.py").write_text("")
     launch = find_build("simulated/GridWorld")
     assert launch.command == (sys.executable, "-P", "-m", "envs.gridworld")
     assert launch.environment["PYTHONPATH"].startswith(str(builds.HOME))
@@ -161,6 +168,10 @@ def test_where_only_the_packages_are_installed_the_module_is_run(root: Path) -> 
 def test_no_other_build_falls_back(root: Path) -> None:
     with pytest.raises(UsageError, match="there are simulated"):
         find_build("PushBlock")
+    with pytest.raises(UsageError, match="there are Depot, GridWorld"):
+        find_build("simulated/PushBlock")
+    with pytest.raises(UsageError, match="did you mean 'Depot'"):
+        find_build("simulated/Depto")
 
 
 @pytest.mark.parametrize(

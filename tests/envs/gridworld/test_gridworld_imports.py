@@ -1,4 +1,4 @@
-"""The simulated build shares nothing with its trainer and runs where only grpc, numpy and Pillow are."""
+"""The simulated builds share nothing with their trainer and run where only grpc, numpy and Pillow are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-SOURCES = sorted(path for name in ("simulated", "gridworld") for path in (ROOT / "envs" / name).glob("*.py"))
+SCENES = ("gridworld", "depot")
+SOURCES = sorted(path for name in ("simulated", *SCENES) for path in (ROOT / "envs" / name).glob("*.py"))
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -26,16 +27,15 @@ def imported(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_only_what_is_allowed_is_imported(path: Path) -> None:
-    gridworld = path.parent.name == "gridworld"
-    packages = {"numpy", "grpc", *(["PIL"] if gridworld else [])}
-    own = ("envs.simulated", "envs.gridworld") if gridworld else ("envs.simulated",)
+    own = ("envs.simulated", f"envs.{path.parent.name}")
     for module in imported(path):
         top = module.split(".")[0]
-        assert top in sys.stdlib_module_names | packages or module.startswith(own), module
+        assert top in sys.stdlib_module_names | {"numpy", "grpc", "PIL"} or module.startswith(own), module
 
 
-def test_nothing_of_the_trainer_is_loaded() -> None:
-    program = "import sys, envs.gridworld.__main__; print(*sys.modules)"
+@pytest.mark.parametrize("scene", SCENES)
+def test_nothing_of_the_trainer_is_loaded(scene: str) -> None:
+    program = f"import sys, envs.{scene}.__main__; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=50
     ).stdout.split()
@@ -50,5 +50,6 @@ def test_the_sources_are_python_3_10(path: Path) -> None:
     ast.parse(path.read_text(), feature_version=(3, 10))
 
 
-def test_the_launcher_parses_on_any_python_3() -> None:
-    ast.parse((ROOT / "unity_builds" / "simulated" / "GridWorld.x86_64").read_text(), feature_version=(3, 4))
+@pytest.mark.parametrize("name", ["launcher.py", "GridWorld.x86_64", "Depot.x86_64"])
+def test_the_launchers_parse_on_any_python_3(name: str) -> None:
+    ast.parse((ROOT / "unity_builds" / "simulated" / name).read_text(), feature_version=(3, 4))

@@ -1,4 +1,4 @@
-"""The launcher finds its code by its own place and a Python that has what it needs, from any working directory."""
+"""The launchers find their code by their own place and a Python that has what it needs, from any working directory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-LAUNCHER = ROOT / "unity_builds" / "simulated" / "GridWorld.x86_64"
+BUILDS = ROOT / "unity_builds" / "simulated"
+LAUNCHER = BUILDS / "GridWorld.x86_64"
+LAUNCHERS = sorted(BUILDS.glob("*.x86_64"))
 NO_TRAINER = 2  # the exit code of a player that was not told a port: it got as far as its own code
 
 if sys.platform != "linux":
@@ -46,22 +48,41 @@ def own_path() -> str:
     return os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"])
 
 
-def test_it_is_executable() -> None:
-    assert os.access(LAUNCHER, os.X_OK)
-    assert LAUNCHER.read_text().startswith("#!/usr/bin/env python3\n")
+def copied(folder: Path) -> Path:
+    """The launcher with what it needs beside it, in a repository at `folder` that has no code."""
+    return Path(shutil.copytree(BUILDS, folder / "unity_builds" / "simulated")) / LAUNCHER.name
 
 
-def test_a_foreign_package_in_the_working_directory_does_not_confuse_it(tmp_path: Path) -> None:
+def test_there_are_two() -> None:
+    assert [launcher.stem for launcher in LAUNCHERS] == ["Depot", "GridWorld"]
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS, ids=lambda path: path.stem)
+def test_it_is_executable(launcher: Path) -> None:
+    assert os.access(launcher, os.X_OK)
+    assert launcher.read_text().startswith("#!/usr/bin/env python3\n")
+
+
+@pytest.mark.parametrize("variables", [{}, {"PYTHONSAFEPATH": "1"}], ids=["plain", "safe path"])
+@pytest.mark.parametrize("launcher", LAUNCHERS, ids=lambda path: path.stem)
+def test_foreign_code_in_the_working_directory_does_not_confuse_it(
+    tmp_path: Path, launcher: Path, variables: dict[str, str]
+) -> None:
     (tmp_path / "envs").mkdir()
     (tmp_path / "envs" / "__init__.py").write_text("raise SystemExit(77)")
-    code, log = run([str(LAUNCHER)], tmp_path, PATH=own_path())
+    (tmp_path / "launcher.py").write_text("raise SystemExit(78)")
+    code, log = run([str(launcher)], tmp_path, PATH=own_path(), **variables)
     assert code == NO_TRAINER
+    assert f"Simulated {launcher.stem}, process" in log
     assert "--mlagents-port needs a number" in log
 
 
-def test_a_link_to_it_works(tmp_path: Path) -> None:
-    (tmp_path / "Linked.x86_64").symlink_to(LAUNCHER)
-    assert run([str(tmp_path / "Linked.x86_64")], tmp_path, PATH=own_path())[0] == NO_TRAINER
+@pytest.mark.parametrize("launcher", LAUNCHERS, ids=lambda path: path.stem)
+def test_a_link_to_it_works(tmp_path: Path, launcher: Path) -> None:
+    (tmp_path / "Linked.x86_64").symlink_to(launcher)
+    code, log = run([str(tmp_path / "Linked.x86_64")], tmp_path, PATH=own_path())
+    assert code == NO_TRAINER
+    assert f"Simulated {launcher.stem}, process" in log
 
 
 def test_a_python_that_lacks_the_packages_hands_over_to_the_parents(bare: Path, tmp_path: Path) -> None:
@@ -78,9 +99,7 @@ def test_a_python_that_lacks_the_packages_hands_over_to_the_active_environment(b
 
 
 def test_an_environment_beside_the_repository_is_found(bare: Path, tmp_path: Path) -> None:
-    launcher = tmp_path / "unity_builds" / "simulated" / "GridWorld.x86_64"
-    launcher.parent.mkdir(parents=True)
-    shutil.copy(LAUNCHER, launcher)
+    launcher = copied(tmp_path)
     (tmp_path / "envs").symlink_to(ROOT / "envs")
     (tmp_path / ".venv").symlink_to(sys.prefix)
     shell = ["/bin/sh", "-c", '"$0" "$@"; exit $?', str(launcher)]
@@ -90,21 +109,20 @@ def test_an_environment_beside_the_repository_is_found(bare: Path, tmp_path: Pat
 
 
 def test_without_any_fitting_python_it_says_so_in_one_line(bare: Path, tmp_path: Path) -> None:
-    launcher = tmp_path / "unity_builds" / "simulated" / "GridWorld.x86_64"
-    launcher.parent.mkdir(parents=True)
-    shutil.copy(LAUNCHER, launcher)
+    launcher = copied(tmp_path)
     (tmp_path / "logs").mkdir()
     shell = ["/bin/sh", "-c", '"$0" "$@"; exit $?', str(launcher)]
     code, log = run(shell, tmp_path, PATH=str(bare / "bin"))
     assert code == 127
     assert log.count("\n") == 1
-    assert "no Python >= 3.10 with grpc, numpy, PIL found" in log
+    assert log.startswith("GridWorld.x86_64: no Python >= 3.10 with grpc, numpy, PIL found")
 
 
-def test_the_module_runs_from_any_directory_with_the_root_on_the_path(tmp_path: Path) -> None:
-    code, log = run([sys.executable, "-m", "envs.gridworld"], tmp_path, PYTHONPATH=str(ROOT))
+@pytest.mark.parametrize("name", [launcher.stem for launcher in LAUNCHERS])
+def test_the_module_runs_from_any_directory_with_the_root_on_the_path(tmp_path: Path, name: str) -> None:
+    code, log = run([sys.executable, "-m", f"envs.{name.lower()}"], tmp_path, PYTHONPATH=str(ROOT))
     assert code == NO_TRAINER
-    assert "Simulated GridWorld" in log
+    assert f"Simulated {name}" in log
 
 
 def test_a_log_that_cannot_be_written_does_not_stop_the_player(tmp_path: Path) -> None:

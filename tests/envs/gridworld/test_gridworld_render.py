@@ -13,8 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from envs.gridworld.render import PALETTE, Label, labels, png, rgb
+from envs.gridworld.render import PALETTE, Label, labels, rgb
 from envs.gridworld.rules import Board
+from envs.simulated.camera import png
 
 
 def sha256(array: NDArray[np.uint8]) -> str:

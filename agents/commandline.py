@@ -30,6 +30,7 @@ BROKEN_PIPE = 128 + 13  # what a shell shows for a program that wrote to a close
 RESULTS_DIR = Path("runs")
 #: Options whose value is the rest of the line.
 ENV_ARGS = ("--env-args", "--environment.env-args")
+ENV_PARAM = "--env-param"
 
 #: Short options of every command and the fields that they set.
 ENVIRONMENT_OPTIONS = {
@@ -39,6 +40,9 @@ ENVIRONMENT_OPTIONS = {
     "--env-args": "environment.env_args",
 }
 TRAIN_OPTIONS = {
+    "--behavior": "environment.behavior",
+    "--workers": "environment.workers",
+    "--listen": "environment.listen",
     "--backend": "environment.backend",
     "--build": "environment.build",
     "--env": "environment.env",
@@ -101,6 +105,9 @@ def add_config_options(parser: Parser, short: dict[str, str], only: Sequence[str
     group = parser.add_argument_group("environment and length")
     for option, path in short.items():
         _add_field(group, option, path)
+    group.add_argument(
+        ENV_PARAM, action="append", metavar="NAME=VALUE", help="unity: an environment parameter; may be repeated"
+    )
     for section in only:
         group = parser.add_argument_group(section)
         for name in sections()[section].model_fields:
@@ -114,9 +121,22 @@ def config_values(options: argparse.Namespace) -> dict[str, Any]:
         if "." in path and value is not None:
             section, name = path.split(".")
             values.setdefault(section, {})[name] = value
+    environment = values.setdefault("environment", {})
     if options.env_args is not None:
-        values.setdefault("environment", {})["env_args"] = options.env_args
-    return values
+        environment["env_args"] = options.env_args
+    if options.env_param:
+        if "env_params" in environment:
+            raise ConfigError(f"{ENV_PARAM} and --environment.env-params say the same: give one of them.")
+        environment["env_params"] = dict(map(_env_param, options.env_param))
+    return {section: given for section, given in values.items() if given}
+
+
+def _env_param(text: str) -> tuple[str, str]:
+    """`gridSize=7` as a pair. Raises `ConfigError`."""
+    name, _, value = text.partition("=")
+    if not (name and value):
+        raise ConfigError(f"{ENV_PARAM}: found {text!r}, expected NAME=VALUE, such as gridSize=7.")
+    return name, value
 
 
 def run_command(command: Callable[[Interrupts], int], program: str) -> NoReturn:

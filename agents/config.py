@@ -82,6 +82,16 @@ class EnvironmentConfig(Section):
     build: str = Field("", description="unity: name of a build in unity_builds/, or its path")
     env: str = Field("", description="gym: environment id, or module:ID")
     num_envs: PositiveCount = Field(1, description="number of environments")
+    workers: Count = Field(
+        0, description="processes that the environments are spread over; 0: this one (a Unity player is always its own)"
+    )
+    max_restarts: Count = Field(
+        10, description="how often each player or worker that died or hung is replaced within the restart window"
+    )
+    restart_window: Positive = Field(600.0, description="seconds in which restarts are counted")
+    log_folder: Annotated[str | None, Optional] = Field(
+        None, description="folder in which the logs of players and workers stay"
+    )
     codec: str = Field("auto", description="how actions become the environment's: identity, offset, one_joint, levels")
     offset: Count = Field(1, description="codec offset: agent action k is the environment's action k + offset")
     levels: Numbers = Field((), description="codec levels: values of each dimension, environment units; empty: 5")
@@ -101,7 +111,10 @@ class EnvironmentConfig(Section):
     )
     no_graphics: bool = Field(False, description="unity: start the build without graphics")
     time_scale: Positive = Field(12.0, description="unity: game seconds per second in training")
-    timeout: Positive = Field(60.0, description="unity: seconds to wait for the build's answer")
+    listen: Annotated[str | None, Optional] = Field(
+        None, description="unity: address of this machine on which a build elsewhere may connect, such as 0.0.0.0"
+    )
+    timeout: Positive = Field(60.0, description="seconds to wait for the answer of a player or worker")
 
     @property
     def target(self) -> str:
@@ -109,9 +122,10 @@ class EnvironmentConfig(Section):
 
     def spec(self, seed: int) -> EnvSpec:
         """The description that the bridge takes: only the fields that the backend knows."""
-        shared = ("num_envs", "codec", "offset", "levels")
+        pool = ("num_envs", "workers", "max_restarts", "restart_window", "timeout", "log_folder")
+        shared = (*pool, "codec", "offset", "levels")
         own = {
-            "unity": ("env_args", "env_params", "behavior", "base_port", "no_graphics", "time_scale", "timeout"),
+            "unity": ("env_args", "env_params", "behavior", "base_port", "listen", "no_graphics", "time_scale"),
             "gym": ("frame_stack", "env_kwargs"),
         }
         names = (*shared, *own[self.backend])

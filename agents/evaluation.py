@@ -122,8 +122,8 @@ def evaluate(
         rows = bridge.step(actions)
         taken += len(actions)
         ended.update({result.episode: result for result in scores.observe(rows)})
-        # A lost episode does not count, and another one takes its place.
-        started = [episode for episode in started if episode not in rows.lost]
+        if len(rows.lost):  # they do not count, and others take their places
+            started = [episode for episode in started if episode not in rows.lost]
         started += sorted(scores.open_episodes.difference(started))
         if progress is not None:
             progress(len(ended))

@@ -8,6 +8,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from agents.evaluation import Evaluation
 from agents.summary import Summary
+from bridge import Ledger
 
 #: Curves are at most so far behind.
 FLUSH_SECONDS = 10
@@ -18,7 +19,7 @@ class TensorBoardMetrics:
 
     Tags: `run/score`, `run/length`, `run/episodes`, `model/loss`, `model/epsilon` (the temperature, for Boltzmann),
     `model/q`, `model/td_error`, `model/grad_norm`, `model/updates`, `replay/size`, `speed/steps_per_second`,
-    `eval/score`, `eval/success`, and `run/<metric>` for what the environment says besides.
+    `eval/score`, `eval/success`, `faults/count` and `faults/lost_transitions` once there was one, and `run/<metric>` for what the environment says besides.
 
     Args:
         folder: of the run.
@@ -48,6 +49,12 @@ class TensorBoardMetrics:
         for tag, value in values.items():
             if value is not None:
                 self._writer.add_scalar(tag, value, summary.steps)
+
+    def faults(self, ledger: Ledger, steps: int) -> None:
+        """What the training environment has lost so far."""
+        if len(ledger):
+            self._writer.add_scalar("faults/count", len(ledger), steps)
+            self._writer.add_scalar("faults/lost_transitions", ledger.lost, steps)
 
     def evaluation(self, evaluation: Evaluation, steps: int) -> None:
         self._writer.add_scalar("eval/score", evaluation.mean, steps)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -57,6 +58,7 @@ class Training:
         self._starts = 1
         self._evaluated = 0  # agent steps at the latest evaluation
         self._resumed_at: int | None = None
+        self._earlier_faults: list[dict[str, Any]] = []  # before the run was resumed
         if resume:
             self._restore(find_checkpoint(run.checkpoints, "latest"))
         _save_config(config, run)
@@ -74,6 +76,7 @@ class Training:
         about = read_about(checkpoint)
         self._starts = about["starts"] + 1
         self._evaluated = about["evaluated"]
+        self._earlier_faults = about["faults"]
         self._resumed_at = self.agent.steps
 
     def train(self, interrupts: Interrupts) -> None:
@@ -97,6 +100,8 @@ class Training:
             except (BridgeError, OSError):
                 self._save()  # the agent is whole; after any other failure it may not be
                 raise
+            finally:
+                metrics.faults(self._bridge.ledger, self.agent.steps)
             self._save()
 
     def _collect(self, metrics: TensorBoardMetrics, console: Console, interrupts: Interrupts) -> None:
@@ -106,6 +111,7 @@ class Training:
             summary = summaries.observe(event)
             if summary is not None:
                 metrics.summary(summary)
+                metrics.faults(self._bridge.ledger, self.agent.steps)
                 console.summary(summary)
             if isinstance(event, Exchanged):
                 console.advance(self._count(unit))
@@ -143,9 +149,16 @@ class Training:
             self._save()
 
     def _save(self) -> None:
-        about = {"starts": self._starts, "evaluated": self._evaluated}
+        # A restarted worker has used up a random stream, which a resumed run must not use again.
+        starts = self._starts + len(self._bridge.ledger)
+        about = {"starts": starts, "evaluated": self._evaluated, "faults": self.faults}
         save_checkpoint(self.run.checkpoints, self.agent, "step", about)
         self._saved_at = time.monotonic()
+
+    @property
+    def faults(self) -> list[dict[str, Any]]:
+        """The `Fault`s of the training environment in the whole run, as JSON values."""
+        return self._earlier_faults + [asdict(fault) for fault in self._bridge.ledger.faults]
 
     def _finished(self) -> bool:
         settings = self.config.training

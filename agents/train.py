@@ -100,6 +100,9 @@ def _trained(training: Training, options: argparse.Namespace, interrupts: Interr
     except (BridgeError, OSError):
         _say(f"stopped at step {training.agent.steps:,}; resume with: {_command(PROGRAM, options, training)} --resume")
         raise
+    if training.faults:
+        lost = sum(fault["lost"] for fault in training.faults)
+        _say(f"faults mended in training: {len(training.faults)}, transitions lost: {lost}")
     if interrupts.requested():
         resume = f"{_command(PROGRAM, options, training)} --resume"
         _say(f"stopped and saved at step {training.agent.steps:,}; resume with: {resume}")

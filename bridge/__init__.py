@@ -16,25 +16,48 @@ from bridge.errors import (
     UnsupportedError,
     UsageError,
 )
+from bridge.faults import Fault, Ledger
+from bridge.inspect import (
+    BehaviorReport,
+    BuildFile,
+    BuildReport,
+    SensorReport,
+    TouchReport,
+    find_build,
+    inspect_build,
+    is_port_free,
+    touch,
+)
 from bridge.types import ActionSpec, BehaviorSpec, EnvSpec, ObsSpec, Steps, StepType
 
 __all__ = [
     "ActionCodec",
     "ActionError",
     "ActionSpec",
+    "BehaviorReport",
     "BehaviorSpec",
     "Bridge",
     "BridgeError",
+    "BuildFile",
+    "BuildReport",
     "CodecSettings",
     "ConnectionLostError",
     "DataError",
     "EnvSpec",
+    "Fault",
     "LaunchError",
+    "Ledger",
     "ObsSpec",
+    "SensorReport",
     "SequenceError",
     "StepType",
     "Steps",
+    "TouchReport",
     "UnsupportedError",
     "UsageError",
     "connect",
+    "find_build",
+    "inspect_build",
+    "is_port_free",
+    "touch",
 ]

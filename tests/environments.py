@@ -230,9 +230,18 @@ class NeedsPackage(Counter):
         raise gymnasium.error.DependencyNotInstalled('run `pip install "gymnasium[box3d]"`')
 
 
+class Crashes(Counter):
+    """An environment with a mistake in its fourth step."""
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        1 / (3 - self.time)
+        return super().step(action)
+
+
 def _register() -> None:
     for kind in (
         Counter,
+        Crashes,
         ReusedBuffer,
         Noise,
         ManyBranches,

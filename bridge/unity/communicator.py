@@ -48,6 +48,10 @@ class PortInUseError(Exception):
     """Somebody else listens on the port."""
 
 
+class NoAddressError(Exception):
+    """This machine has no such address."""
+
+
 class NoAnswerError(Exception):
     """The player said nothing for the whole timeout. It may still answer, too late: kill it."""
 
@@ -62,12 +66,14 @@ class LoopbackCommunicator(Communicator):  # type: ignore[misc]
     Args:
         port: 1 to 65535.
         timeout: seconds that `receive` waits for the player at most.
+        listen: one more address of this machine, through which a player elsewhere may connect.
 
     Raises:
-        PortInUseError: the port is taken on 127.0.0.1 or on ::1.
+        PortInUseError: the port is taken on one of the addresses.
+        NoAddressError: `listen` is no address of this machine.
     """
 
-    def __init__(self, port: int, timeout: float) -> None:
+    def __init__(self, port: int, timeout: float, listen: str | None = None) -> None:
         self.port = port
         self.timeout = timeout
         self.peer: str | None = None
@@ -76,7 +82,9 @@ class LoopbackCommunicator(Communicator):  # type: ignore[misc]
         self._lock = threading.Lock()
         self._call: grpc.ServicerContext | None = None  # the player's call that waits for a reply
         self._closed = False
-        addresses = [address for address in ("127.0.0.1", "::1") if _is_free(address, port)]
+        addresses = [address for address in _addresses(listen) if _is_free(address, port)]
+        if listen is not None and listen not in addresses:
+            raise NoAddressError(listen)
         self._executor = DaemonExecutor(THREADS, "unity-bridge")
         try:
             self._server = self._listen(addresses, port)
@@ -179,17 +187,25 @@ class LoopbackCommunicator(Communicator):  # type: ignore[misc]
         self._executor.shutdown()
 
 
-def open_port(base_port: int, timeout: float, *, search: bool) -> LoopbackCommunicator:
+def open_port(base_port: int, timeout: float, *, search: bool, listen: str | None = None) -> LoopbackCommunicator:
     """A communicator on `base_port`, or with `search` on the first free port from there on.
 
     Raises:
         PortInUseError: none is free.
+        NoAddressError: `listen` is no address of this machine.
     """
     tries = range(base_port, min(base_port + (PORTS_TRIED if search else 1), 65536))
     for port in tries:
         with contextlib.suppress(PortInUseError):
-            return LoopbackCommunicator(port, timeout)
+            return LoopbackCommunicator(port, timeout, listen)
     raise PortInUseError(base_port)
+
+
+def _addresses(listen: str | None) -> tuple[str, ...]:
+    """Where to listen; an address that stands for all of them includes the others."""
+    if listen in ("0.0.0.0", "::"):
+        return (listen,)
+    return ("127.0.0.1", "::1", *filter(None, [listen]))
 
 
 def _is_free(address: str, port: int) -> bool:

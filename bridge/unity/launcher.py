@@ -10,7 +10,7 @@ from mlagents_envs.side_channel.side_channel import SideChannel
 
 from bridge.errors import UsageError
 from bridge.types import EnvSpec, seed_stream
-from bridge.unity.communicator import LoopbackCommunicator, PortInUseError, open_port
+from bridge.unity.communicator import LoopbackCommunicator, NoAddressError, PortInUseError, open_port
 from bridge.unity.environment import PlayerEnvironment
 from bridge.unity.options import UnityOptions
 from bridge.unity.player import Launch, Player
@@ -95,8 +95,15 @@ class PlayerLauncher:
             port, search = (EDITOR_PORT, False) if self.launch.is_editor else (FIRST_PORT + self.worker, True)
         if port > 65535:
             raise UsageError(f"base_port {asked} + worker {self.worker} is {port}; expected 65535 at most.")
+        listen = self.options.listen
+        if listen is not None:
+            LOG.warning("listening on %s: whoever reaches this address first is taken for the player.", listen)
         try:
-            return open_port(port, self.options.timeout, search=search)
+            return open_port(port, self.options.timeout, search=search, listen=listen)
+        except NoAddressError:
+            raise UsageError(
+                f"option listen is {listen!r}, expected an address of this machine, such as 0.0.0.0 for all of them."
+            ) from None
         except PortInUseError:
             raise UsageError(
                 f"port {port} is taken by another program on this machine; expected a free one: choose another with "

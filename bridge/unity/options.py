@@ -24,6 +24,7 @@ class UnityOptions(PoolOptions):
         no_graphics: start without a graphics device; a camera then sees nothing.
         base_port: the port is this + worker, and taken is an error; None: the first free one from 5005 on.
         builds_dir: where builds lie; None: `unity_builds` here, then beside this package.
+        listen: an address of this machine on which a player elsewhere may connect; None: loopback only.
         width, height: of the window, in pixels.
         quality_level: Unity's quality setting, an index.
         target_frame_rate: frames per second of real time at most; -1 for as many as possible.
@@ -38,6 +39,7 @@ class UnityOptions(PoolOptions):
     no_graphics: bool = False
     base_port: int | None = None
     builds_dir: str | None = None
+    listen: str | None = None
     width: int | None = None
     height: int | None = None
     quality_level: int | None = None

@@ -15,18 +15,22 @@ from agents.config import EvaluationConfig
 from agents.evaluation import Evaluation, evaluate
 from agents.loop import collect_and_learn
 from bridge import Bridge, EnvSpec, connect
-from bridge.group import Group
+from bridge.pool import Pool
 from tests.agents.probes import Uneven
 from tests.agents.scripted import FIRST, LAST, MID, Playback, Row, behavior, small_agent, small_config
+from tests.launchers import Here
 
 SPEC = behavior()
 SETTINGS = EvaluationConfig(seed=7)
 
 
-def open_probe(name: str, num_envs: int = 1, worker: int = 0, **arguments: Any) -> Bridge:
+def probe_spec(name: str, num_envs: int = 1, **arguments: Any) -> EnvSpec:
     Uneven.forget()
-    options = {"num_envs": num_envs, "env_kwargs": arguments}
-    return connect(EnvSpec("gym", f"tests.agents.probes:{name}-v0", options), worker=worker)
+    return EnvSpec("gym", f"tests.agents.probes:{name}-v0", {"num_envs": num_envs, "env_kwargs": arguments})
+
+
+def open_probe(name: str, num_envs: int = 1, **arguments: Any) -> Bridge:
+    return connect(probe_spec(name, num_envs, **arguments))
 
 
 def test_the_first_episodes_to_start_count_not_the_first_to_end() -> None:
@@ -40,9 +44,9 @@ def test_the_first_episodes_to_start_count_not_the_first_to_end() -> None:
 
 def test_the_first_to_start_also_count_when_they_belong_to_several_workers() -> None:
     """A worker's episode ids are all above those of the worker before it, whenever they start."""
-    bridges = [open_probe("Uneven", worker=worker, lengths=lengths) for worker, lengths in enumerate([(1,), (10,)])]
-    with Group(bridges) as group:
-        found = evaluate(group, small_agent(group.spec), SETTINGS, episodes=4)
+    specs = [probe_spec("Uneven", lengths=lengths) for lengths in ((1,), (10,))]
+    with Pool(specs[0], specs, Here) as pool:
+        found = evaluate(pool, small_agent(pool.spec), SETTINGS, episodes=4)
     assert [result.length for result in found.results] == [1, 10, 1, 1]
 
 

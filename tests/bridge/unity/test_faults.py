@@ -21,7 +21,7 @@ import pytest
 from bridge import EnvSpec, connect
 from bridge.base import Bridge
 from bridge.errors import ConnectionLostError, DataError, LaunchError, SequenceError, UsageError
-from bridge.group import Group
+from bridge.pool import Pool
 from bridge.types import StepType
 from bridge.unity.bridge import UnityBridge
 from envs.simulated.sidechannels import pack_stat
@@ -253,7 +253,7 @@ def test_a_closed_environment_is_forgotten() -> None:
 
 def test_a_group_in_which_one_player_fails_ends_them_all() -> None:
     with connect(spec(num_envs=3)) as bridge:
-        assert isinstance(bridge, Group)
+        assert isinstance(bridge, Pool)
         play(bridge, 20)
         os.kill(pids()[1], signal.SIGTERM)
         with pytest.raises(ConnectionLostError):

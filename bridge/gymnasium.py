@@ -101,7 +101,7 @@ def open_bridge(spec: EnvSpec, worker: int, incarnation: int) -> Bridge:
         _prepare_graphics()
     try:
         for index in range(options.num_envs):
-            environments.append(_make_environment(spec.target, options, render=options.render and index == 0))
+            environments.append(make_environment(spec.target, options, render=options.render and index == 0))
         return GymnasiumBridge(spec, options, environments, worker, incarnation)
     except BaseException:
         for environment in environments:
@@ -397,7 +397,7 @@ class _ActionAdapter:
         return [part.astype(np.bool_) for part in parts]
 
 
-def _make_environment(target: str, options: GymnasiumOptions, *, render: bool) -> Environment:
+def make_environment(target: str, options: GymnasiumOptions, *, render: bool) -> Environment:
     """One environment, wrapped as the options say. See `open_bridge` for the errors."""
     _import_module_of(target)
     settings = {**options.env_kwargs, **({"render_mode": "rgb_array"} if render else {})}

@@ -25,6 +25,7 @@ DOORS = {
     "mlagents_envs": ("bridge/unity/",),
     "grpc": ("bridge/unity/", "envs/simulated/", "envs/gridworld/"),
     "gymnasium": ("bridge/gymnasium.py", "envs/pusher"),
+    "mujoco": ("bridge/physics.py", "envs/pusher"),
     "onnx": ("agents/export",),
     "onnxruntime": ("agents/export",),
     "tensorboard": ("agents/metrics",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +81,18 @@ class Behavior:
 
     def spec(self, codec: ActionCodec) -> BehaviorSpec:
         return BehaviorSpec(self.name, tuple(sensor.spec for sensor in self.sensors), codec.spec)
+
+
+def idle_actions(
+    behaviors: Mapping[str, BrainParametersProto], infos: Mapping[str, Sequence[AgentInfoProto]]
+) -> dict[str, tuple[Float32Array, Int32Array]]:
+    """Zeros for all agents that ask, by behaviour. One that has not been described yet cannot be answered."""
+    actions: dict[str, tuple[Float32Array, Int32Array]] = {}
+    for name, reported in infos.items():
+        rows = sum(not info.done for info in reported)
+        if rows and name in behaviors:
+            actions[name] = ActionSizes.of(behaviors[name]).zeros(rows)
+    return actions
 
 
 def plain_name(full_name: str) -> str:

@@ -1,0 +1,154 @@
+"""What an environment is made of, as plain data: for whoever looks for a mistake in a set-up without training on it.
+
+Whatever can be described is described, also what cannot be trained; the reason is then in a `problem`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Literal
+
+from bridge.types import EnvSpec
+
+
+@dataclass(frozen=True)
+class BuildFile:
+    """What would be started.
+
+    Attributes:
+        name: its path, or "the Unity Editor".
+        simulated: a stand-in of ours.
+        is_editor: a person starts it.
+    """
+
+    name: str
+    simulated: bool
+    is_editor: bool
+
+
+@dataclass(frozen=True)
+class SensorReport:
+    """One observation of a behaviour.
+
+    Attributes:
+        kind: None for what images and vectors cannot express.
+        shape: images [channels, height, width]; without a kind as the build declares it.
+        problem: why it cannot be used; empty when it can.
+    """
+
+    name: str
+    kind: Literal["image", "vector"] | None
+    shape: tuple[int, ...]
+    is_goal: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class BehaviorReport:
+    """One behaviour of a build.
+
+    Attributes:
+        name: without its team.
+        agents: how many asked for a decision in one exchange, at most.
+        sensors: empty as long as no agent of it has reported.
+        continuous, branches: the build's own actions: how many numbers, and the discrete branches.
+        codec, agent_branches: what an agent would get; empty where there is a problem.
+        problem: why it cannot be trained; empty when it can.
+    """
+
+    name: str
+    agents: int
+    sensors: tuple[SensorReport, ...]
+    continuous: int
+    branches: tuple[int, ...]
+    codec: str
+    agent_branches: tuple[int, ...]
+    problem: str
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """A build that connected.
+
+    Attributes:
+        port: on which it did.
+        package: version of com.unity.ml-agents in it, or "unknown".
+        behaviors: in the order of their names.
+        chosen: the one that the options mean; None where that is unclear.
+        problem: why none is chosen; empty when one is.
+        causes: what usually keeps agents from asking for decisions, one line each.
+    """
+
+    port: int
+    package: str
+    behaviors: tuple[BehaviorReport, ...]
+    chosen: BehaviorReport | None
+    problem: str
+    causes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TouchReport:
+    """What happened to an object into which a part of a robot was put, in lengths of the model (metres).
+
+    Attributes:
+        depth: how far they overlapped at the start; 0 when the engine saw no contact.
+        moved: how far the object then went by itself.
+        seconds: in so much simulated time.
+    """
+
+    depth: float
+    moved: float
+    seconds: float
+
+
+def find_build(spec: EnvSpec) -> BuildFile:
+    """What `connect` would start for a spec of backend `unity`.
+
+    Raises:
+        UsageError: there is none, it is for another operating system, or it may not be executed; an unknown option.
+    """
+    found: BuildFile = _unity().find(spec)
+    return found
+
+
+def is_port_free(port: int) -> bool:
+    """Whether a player can be served on this port of this machine."""
+    free: bool = _unity().is_port_free(port)
+    return free
+
+
+def inspect_build(spec: EnvSpec) -> BuildReport:
+    """Starts one player of a build, lets it run for a moment with actions that are all 0, and ends it.
+
+    Takes up to four times the option `timeout` with a player that is slow to answer.
+
+    Raises:
+        UsageError: no such build or option, a port taken.
+        LaunchError: it does not start or connect, hangs, or speaks another version of the protocol.
+    """
+    report: BuildReport = _unity().inspect(spec)
+    return report
+
+
+def touch(spec: EnvSpec) -> TouchReport | None:
+    """Whether a robot can push the object of its task: see `bridge.physics`.
+
+    Args:
+        spec: of backend `gym`.
+
+    Returns:
+        None for an environment without such a robot.
+
+    Raises:
+        UsageError: the environment cannot be made.
+    """
+    report: TouchReport | None = importlib.import_module("bridge.physics").touch(spec)
+    return report
+
+
+# Only what is asked for is imported: a gymnasium environment needs no mlagents-envs, a build no mujoco.
+def _unity() -> ModuleType:
+    return importlib.import_module("bridge.unity.inspect")

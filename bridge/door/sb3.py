@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gymnasium import Wrapper, spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.wrappers.vector import DictInfoToList
-from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
+from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecEnv
 
 from bridge.errors import UnsupportedError, UsageError
@@ -38,7 +38,7 @@ class BridgeVecEnv(VecEnv):
             raise UsageError(f"{envs} resets by {mode}, expected AutoresetMode.SAME_STEP, as Stable-Baselines3 does.")
         space = envs.single_observation_space
         for name, part in space.spaces.items() if isinstance(space, spaces.Dict) else [("observation", space)]:
-            if isinstance(part, spaces.Box) and is_image_space(part) and not is_image_space_channels_first(part):
+            if isinstance(part, spaces.Box) and is_image_space(part) and part.shape[0] > min(part.shape):
                 raise UnsupportedError(
                     f"image {name!r} has shape {part.shape}: Stable-Baselines3 takes the smallest axis for the "
                     "channels, expected the first; leave it out of `observations`."

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.base import Bridge
-from bridge.door.slots import Report, Slots
+from bridge.door.slots import End, Report, Slots
 from bridge.door.spaces import Observations, action_space
-from bridge.door.vector import checked_render_mode, refuse_no_mode, refuse_options
+from bridge.door.vector import RENDER_FPS, checked_render_mode, refuse_no_mode, refuse_options
 from bridge.errors import SequenceError, UsageError
 from bridge.types import BoolArray, EnvSpec
 
@@ -35,7 +35,7 @@ class BridgeEnv(gymnasium.Env[Any, Any]):
         BridgeError: whatever `connect` raises; `reset` and `step` raise `UnsupportedError` for a second agent.
     """
 
-    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+    metadata = {"render_modes": ["rgb_array"], "render_fps": RENDER_FPS}  # noqa: RUF012
 
     def __init__(
         self,
@@ -82,14 +82,13 @@ class BridgeEnv(gymnasium.Env[Any, Any]):
         self._report = None  # after a failure, only reset is left
         report = self._slots.step(np.asarray(action)[None], stop_at_end=True)
         self._report, self._ended = report, bool(report.ends)
-        obs = report.ends[0].obs if self._ended else report.obs
-        info = report.final_info(0) if self._ended else report.info(0)
+        end = report.ends[0] if self._ended else End(tuple(values[0] for values in report.obs), report.info(0))
         return (
-            self._observations.of([values[0] for values in obs]),
+            self._observations.of(end.obs),
             float(report.reward[0]),
             bool(report.terminated[0]),
             bool(report.truncated[0]),
-            info,
+            end.info,
         )
 
     def action_masks(self) -> BoolArray:

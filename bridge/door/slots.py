@@ -9,11 +9,13 @@ one agent: its rows are those of one episode from FIRST to LAST, and then those 
 - An agent that joins while no slot is free is refused.
 - Where some agents decide and others do not, those that do must be answered now. The others' slots *wait*: refused, or
   with `hold` reported as waiting, with the latest observation, no reward and no end; their actions are ignored.
+- A lost episode (`Steps.lost`: its process died) ends as truncated, with no reward and the latest observation as the
+  final one; its info says `lost`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +32,19 @@ PATIENCE = 1000
 
 
 @dataclass(frozen=True)
+class End:
+    """How the episode of one slot ended.
+
+    Attributes:
+        obs: the final one, an array per sensor.
+        info: gymnasium's `info` of it.
+    """
+
+    obs: tuple[Array, ...]
+    info: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Report:
     """All slots after a step.
 
@@ -37,7 +52,7 @@ class Report:
         obs: one array per sensor, [slots, ...]: what is to be decided on now.
         reward: float64 [slots], earned by the step.
         terminated, truncated: bool [slots], an episode ended in the step; never both.
-        ends: the LAST row of each slot in which an episode ended.
+        ends: by slot, where an episode ended.
         mask: bool [slots, actions of all branches end to end], True = allowed.
         waiting: bool [slots], nobody decides here now: the next action is ignored.
         replaced: bool [slots], the step's action was masked and another one was taken.
@@ -48,7 +63,7 @@ class Report:
     reward: npt.NDArray[np.float64]
     terminated: BoolArray
     truncated: BoolArray
-    ends: Mapping[int, Steps]
+    ends: Mapping[int, End]
     mask: BoolArray
     waiting: BoolArray
     replaced: BoolArray
@@ -56,20 +71,8 @@ class Report:
 
     def info(self, slot: int) -> dict[str, Any]:
         """gymnasium's `info` of what is to be decided on now, with arrays of its own."""
-        info: dict[str, Any] = {"action_mask": self.mask[slot].astype(np.int8)}
-        if self.waiting[slot]:
-            info["waiting"] = True
-        if self.replaced[slot] and slot not in self.ends:
-            info["action_replaced"] = True
-        return info | _said({name: values[slot] for name, values in self.metrics.items()})
-
-    def final_info(self, slot: int) -> dict[str, Any]:
-        """gymnasium's `info` of the end of an episode."""
-        end = self.ends[slot]
-        info: dict[str, Any] = {"action_mask": np.concatenate(end.mask, axis=1)[0].astype(np.int8)}
-        if self.replaced[slot]:
-            info["action_replaced"] = True
-        return info | _said({name: values[0] for name, values in end.metrics.items()})
+        info = _info(self.mask[slot], self.metrics, slot, replaced=bool(self.replaced[slot]) and slot not in self.ends)
+        return info | {"waiting": True} if self.waiting[slot] else info
 
 
 class Slots:
@@ -200,9 +203,10 @@ class Slots:
 
     def _report(self, steps: Steps, replaced: BoolArray) -> Report:
         ended, deciding = steps.select(~steps.wants_action), steps.deciding
-        ends = {self._slots.pop(episode): ended.select([row]) for row, episode in enumerate(ended.episode.tolist())}
-        over = list(ends)
-        self._free = over + self._free
+        over = [self._slots.pop(episode) for episode in ended.episode.tolist()]
+        lost = [self._slots.pop(episode) for episode in steps.lost.tolist()]
+        ends = self._ends(ended, over, lost, replaced)
+        self._free = over + lost + self._free
         self._asking = [self._place(deciding, row) for row in range(len(deciding))]
         waiting = np.ones(self.count, np.bool_)
         waiting[self._asking] = False
@@ -222,6 +226,7 @@ class Slots:
         terminated, truncated = np.zeros((2, self.count), np.bool_)
         terminated[over] = ended.discount == 0
         truncated[over] = ended.discount != 0
+        truncated[lost] = True
         mask = np.ones((self.count, sum(self.bridge.spec.actions.branches)), np.bool_)
         mask[self._asking] = np.concatenate(deciding.mask, axis=1)
         metrics = {name: np.full(self.count, np.nan, np.float32) for name in deciding.metrics}
@@ -229,6 +234,17 @@ class Slots:
             values[self._asking] = deciding.metrics[name]
         self._steps, self._obs = deciding, obs
         return Report(obs, reward, terminated, truncated, ends, mask, waiting, replaced, metrics)
+
+    def _ends(self, ended: Steps, over: Sequence[int], lost: Sequence[int], replaced: BoolArray) -> dict[int, End]:
+        mask = np.concatenate(ended.mask, axis=1)
+        ends = {}
+        for row, slot in enumerate(over):
+            info = _info(mask[row], ended.metrics, row, replaced=bool(replaced[slot]))
+            ends[slot] = End(tuple(values[row] for values in ended.obs), info)
+        for slot in lost:
+            info = {"action_mask": np.ones(mask.shape[1], np.int8), "lost": True}
+            ends[slot] = End(tuple(values[slot] for values in self._obs), info)
+        return ends
 
     def _place(self, deciding: Steps, row: int) -> int:
         """The slot of a row that wants an action."""
@@ -247,5 +263,8 @@ class Slots:
         return slot
 
 
-def _said(metrics: Mapping[str, np.float32]) -> dict[str, float]:
-    return {name: float(value) for name, value in metrics.items() if not np.isnan(value)}
+def _info(mask: BoolArray, metrics: Mapping[str, Float32Array], row: int, *, replaced: bool) -> dict[str, Any]:
+    info: dict[str, Any] = {"action_mask": mask.astype(np.int8)}
+    if replaced:
+        info["action_replaced"] = True
+    return info | {name: float(values[row]) for name, values in metrics.items() if not np.isnan(values[row])}

@@ -16,6 +16,9 @@ from bridge.door.spaces import Observations, action_space
 from bridge.errors import UsageError
 from bridge.types import BoolArray, EnvSpec
 
+#: At which recorded pictures, one per agent step, are to be played.
+RENDER_FPS = 30
+
 
 class BridgeVectorEnv(VectorEnv[Any, npt.ArrayLike, npt.NDArray[Any]]):
     """Each agent is an environment of the vector: "slot" in `bridge.door.slots`, which says how agents come and go.
@@ -38,7 +41,11 @@ class BridgeVectorEnv(VectorEnv[Any, npt.ArrayLike, npt.NDArray[Any]]):
         BridgeError: whatever `connect` and `reset` raise.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+    metadata = {  # noqa: RUF012
+        "render_modes": ["rgb_array"],
+        "render_fps": RENDER_FPS,
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
 
     def __init__(
         self,
@@ -99,8 +106,8 @@ class BridgeVectorEnv(VectorEnv[Any, npt.ArrayLike, npt.NDArray[Any]]):
         infos: dict[str, Any] = {}
         for slot in range(self.num_envs):
             if slot in report.ends:
-                obs = tuple(values[0] for values in report.ends[slot].obs)
-                final = {"final_obs": self._observations.of(obs), "final_info": report.final_info(slot)}
+                end = report.ends[slot]
+                final = {"final_obs": self._observations.of(end.obs), "final_info": end.info}
                 infos = self._add_info(infos, final, slot)
             infos = self._add_info(infos, report.info(slot), slot)
         return infos

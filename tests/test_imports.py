@@ -24,7 +24,8 @@ ENTRY_POINTS = frozenset(
 DOORS = {
     "mlagents_envs": ("bridge/unity/",),
     "grpc": ("bridge/unity/", "envs/simulated/", "envs/gridworld/"),
-    "gymnasium": ("bridge/gymnasium.py", "envs/pusher"),
+    "gymnasium": ("bridge/gymnasium.py", "bridge/door/", "envs/pusher"),
+    "stable_baselines3": ("bridge/door/sb3.py",),
     "mujoco": ("bridge/physics.py", "envs/pusher"),
     "onnx": ("agents/export",),
     "onnxruntime": ("agents/export",),

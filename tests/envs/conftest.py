@@ -1,4 +1,4 @@
-"""Launching the build with the stock client of mlagents-envs; whatever a test opens is closed after it."""
+"""Launching a build with the stock client of mlagents-envs; whatever a test opens is closed after it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import bridge.unity  # noqa: F401  makes mlagents_envs importable with current p
 # isort: split
 from mlagents_envs.environment import UnityEnvironment
 
-LAUNCHER = Path(__file__).parents[3] / "unity_builds" / "simulated" / "GridWorld"
+BUILDS = Path(__file__).parents[2] / "unity_builds" / "simulated"
 
 Launch = Callable[..., UnityEnvironment]
 
@@ -31,7 +31,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def launch(free_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launch]:
-    """`launch(*arguments, seed=1, timeout_wait=20, **client_options)`: the stock client on a freshly started build."""
+    """`launch(*arguments, build="GridWorld", seed=1, timeout_wait=20, **options)`: the client on a fresh build."""
     opened: list[UnityEnvironment] = []
     players: list[subprocess.Popen[bytes]] = []
     popen = subprocess.Popen
@@ -40,9 +40,11 @@ def launch(free_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         players.append(popen(*arguments, **options))
         return players[-1]
 
-    def start(*arguments: str, seed: int = 1, timeout_wait: int = 20, **options: Any) -> UnityEnvironment:
+    def start(
+        *arguments: str, build: str = "GridWorld", seed: int = 1, timeout_wait: int = 20, **options: Any
+    ) -> UnityEnvironment:
         environment = UnityEnvironment(
-            str(LAUNCHER),
+            str(BUILDS / build),
             base_port=free_port,
             seed=seed,
             timeout_wait=timeout_wait,

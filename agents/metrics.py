@@ -19,7 +19,8 @@ class TensorBoardMetrics:
 
     Tags: `run/score`, `run/length`, `run/episodes`, `model/loss`, `model/epsilon` (the temperature, for Boltzmann),
     `model/q`, `model/td_error`, `model/grad_norm`, `model/updates`, `replay/size`, `speed/steps_per_second`,
-    `eval/score`, `eval/success`, `faults/count` and `faults/lost_transitions` once there was one, and `run/<metric>` for what the environment says besides.
+    `eval/score`, `eval/success`, `faults/count` and `faults/lost_transitions` from the first fault on, and
+    `run/<metric>` for what the environment says besides.
 
     Args:
         folder: of the run.

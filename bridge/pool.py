@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -26,6 +25,8 @@ LOG = logging.getLogger("bridge.pool")
 PATIENCE_SECONDS = 1.0
 #: After launches that failed: 1, 2, 4, ... seconds, at most this.
 LONGEST_DELAY = 30.0
+#: A closed worker's thread has so long to notice.
+CLOSE_SECONDS = 2.0
 #: Waits are cut into parts, because on Windows Ctrl-C does not interrupt a wait.
 WAIT_SECONDS = 0.2
 #: What a new incarnation of the worker mends.
@@ -84,10 +85,9 @@ class Pool(Bridge):
             _Worker(spec, launch, first_worker + index, incarnation) for index, spec in enumerate(worker_specs)
         ]
         try:
-            for worker in self._workers:  # all start up side by side
-                worker.start()
-            for worker in self._workers:
-                worker.connect()
+            launchers = [worker.start() for worker in self._workers]  # all start up side by side
+            for worker, launcher in zip(self._workers, launchers, strict=True):
+                worker.connect(launcher)
             first = self._workers[0].bridge
             for worker in self._workers[1:]:
                 if worker.bridge.spec != first.spec:
@@ -221,29 +221,30 @@ class _Worker:
         self.failed_launches = 0
         self._spec = spec
         self._launch = launch
-        self._launcher: Launcher | None = None
-        self._lock = threading.Lock()  # of the launcher and of `_closing`
+        self._launcher: Launcher | None = None  # of what is being started
         self._closing = threading.Event()
         self._seed: int | None = None  # of a reset that has not been answered yet
         self._thread = DaemonExecutor(1, f"pool-worker-{number}")
 
-    def start(self) -> None:
+    def start(self) -> Launcher:
+        """Begins to start the present incarnation."""
         launcher = self._launch(self._spec, self.number, self.incarnation)
-        with self._lock:
-            if self._closing.is_set():
-                raise LaunchError(f"{self._spec.target} was closed while it was started.")
-            self._launcher = launcher
+        self._launcher = launcher
         launcher.start()
+        self._refuse_closing(launcher)
+        return launcher
 
-    def connect(self) -> None:
-        assert self._launcher is not None, "start() comes first"
-        self.bridge = self._launcher.connect()
-        with self._lock:
-            self._launcher = None
-            if not self._closing.is_set():
-                return
-        self.bridge.close()
-        raise LaunchError(f"{self._spec.target} was closed while it was started.")
+    def connect(self, launcher: Launcher) -> None:
+        """Waits for what was started; from now on it is the `bridge`."""
+        self.bridge = launcher.connect()
+        self._launcher = None
+        self._refuse_closing(self.bridge)
+
+    def _refuse_closing(self, opened: Launcher | Bridge) -> None:
+        """`close`, in another thread, may have come too early to find what has just been opened."""
+        if self._closing.is_set():
+            opened.close()
+            raise LaunchError(f"{self._spec.target} was closed while it was started.")
 
     def reset(self, seed: int | None) -> None:
         if seed is not None:
@@ -264,8 +265,7 @@ class _Worker:
             self.bridge.close()
             self._closing.wait(delay)
             try:
-                self.start()
-                self.connect()
+                self.connect(self.start())
             except UsageError as error:  # it could be started before
                 raise LaunchError(str(error)) from error
             finally:
@@ -304,18 +304,17 @@ class _Worker:
 
     def close(self) -> None:
         """Ends the environment, whatever its thread is doing with it."""
-        with self._lock:
-            self._closing.set()
+        self._closing.set()
         self._end_launch()
         try:
             if hasattr(self, "bridge"):
                 self.bridge.close()
         finally:
+            # What its thread was waiting for is gone now.
+            wait([self._thread.submit(lambda: None)], CLOSE_SECONDS)
             self._thread.shutdown()
 
     def _end_launch(self) -> None:
-        with self._lock:
-            launcher, self._launcher = self._launcher, None
+        launcher, self._launcher = self._launcher, None
         if launcher is not None:
-            with contextlib.suppress(BridgeError):
-                launcher.close()
+            launcher.close()

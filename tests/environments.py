@@ -238,8 +238,25 @@ class Crashes(Counter):
         return super().step(action)
 
 
+class Poisons(Counter):
+    """An environment whose fourth step reports what is not finite: `where` is reward, observation or nowhere."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.where = where
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        observation, reward, *ends = super().step(action)
+        if self.time == 4 and self.where == "reward":
+            reward = np.inf
+        if self.time == 4 and self.where == "observation":
+            observation = observation * np.nan
+        return observation, reward, *ends
+
+
 def _register() -> None:
     for kind in (
+        Poisons,
         Counter,
         Crashes,
         ReusedBuffer,

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,9 @@ from bridge import (
 )
 from bridge.contract import BridgeContract, assert_grammar, assert_same_record, choose, play
 from bridge.pool import Pool
+from bridge.remote import RemoteLauncher
 from tests.launchers import Here
 from tests.players.stamps import GYM_ID, PLAYER
-
-COUNTER = "tests.environments:Counter-v0"
 
 
 def gym(target: str = "CartPole-v1", **options: Any) -> EnvSpec:
@@ -40,6 +40,10 @@ def gym(target: str = "CartPole-v1", **options: Any) -> EnvSpec:
 
 def unity(**options: Any) -> EnvSpec:
     return EnvSpec("unity", "simulated/GridWorld", {"timeout": 20.0, **options})
+
+
+def poisons(where: str) -> EnvSpec:
+    return gym("tests.environments:Poisons-v0", env_kwargs={"where": where})
 
 
 @pytest.fixture(autouse=True)
@@ -187,18 +191,24 @@ def test_a_slow_worker_joins_again_with_its_late_answer(monkeypatch: pytest.Monk
         assert (np.diff(stamps[:, 3]) <= 1).all(), "no observation is missing"
 
 
-def test_garbage_costs_only_the_worker_that_reported_it() -> None:
-    spec = EnvSpec("unity", "simulated/GridWorld", {"timeout": 20.0, "num_envs": 2, "max_restarts": 100})
-    bad = EnvSpec("unity", "simulated/GridWorld", {"timeout": 20.0, "env_args": ("--fail", "nan-after-steps:5")})
-    good = EnvSpec("unity", "simulated/GridWorld", {"timeout": 20.0})
-    from bridge.unity import UnityLauncher  # noqa: PLC0415
-
-    with Pool(spec, [bad, good], UnityLauncher, max_restarts=100) as bridge:
+@pytest.mark.parametrize(
+    ("bad", "good", "what"),
+    [
+        (unity(env_args=("--fail", "nan-after-steps:5")), unity(), "the reward of "),
+        (poisons("reward"), poisons("nowhere"), "the reward of "),
+        (poisons("observation"), poisons("nowhere"), "observation"),
+    ],
+)
+def test_garbage_costs_only_the_worker_that_reported_it(bad: EnvSpec, good: EnvSpec, what: str) -> None:
+    launch = partial(RemoteLauncher, folder=None, timeout=20.0)
+    with Pool(good, [bad, good], launch, max_restarts=100) as bridge:
         record = play_until(bridge, bridge.reset(), lambda _: len(bridge.ledger) >= 2)
-        assert all(np.isfinite(steps.reward).all() for steps in record)
+        for steps in record:
+            assert np.isfinite(steps.reward).all()
+            assert all(np.isfinite(values).all() for values in steps.obs)
         assert_grammar(record)
         assert {fault.worker for fault in bridge.ledger.faults} == {0}
-        assert "reward of episode" in bridge.ledger.faults[0].reason
+        assert what in bridge.ledger.faults[0].reason
 
 
 def test_an_error_of_the_environment_itself_is_a_fault_with_its_traceback() -> None:

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NoReturn
 
 
 class Level(Enum):
@@ -94,25 +93,24 @@ class Report:
 
 
 class Watchdog:
-    """Ends the process when a check takes too long: what runs in this process, such as an environment, may hang there.
+    """Gives up when a check takes too long: what runs in this process, such as an environment, may hang there.
 
     Args:
         seconds: that each check may take.
-        leave: called with a message and an exit code, from another thread.
+        give_up: is handed the finding, in another thread, and ends the process.
     """
 
-    def __init__(self, seconds: float, leave: Callable[[str, int], NoReturn]) -> None:
+    def __init__(self, seconds: float, give_up: Callable[[Finding], object]) -> None:
         self._seconds = seconds
-        self._leave = leave
+        self._give_up = give_up
         self._timer: threading.Timer | None = None
 
     def begin(self, check: str) -> None:
         """The check begins, and the one before it has ended."""
         self.stop()
-        finding = error(
-            check, f"did not end within {self._seconds:g} s", "the environment hangs: look for what it waits for"
-        )
-        self._timer = threading.Timer(self._seconds, self._leave, ("\n".join(finding.lines()), 1))
+        found = f"did not end within {self._seconds:g} s"
+        finding = error(check, found, "the environment hangs: look for what it waits for")
+        self._timer = threading.Timer(self._seconds, self._give_up, [finding])
         self._timer.daemon = True
         self._timer.start()
 

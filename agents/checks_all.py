@@ -18,7 +18,7 @@ from agents.checks_installation import installation
 from agents.checks_play import bridge_warnings, played
 from agents.commandline import TRAIN_OPTIONS, Parser, add_config_options, add_run_options, config_values, run_command
 from agents.config import Config, ConfigError, build_config, load_config, merged, preset_names, sections
-from agents.interrupts import leave
+from agents.interrupts import end_children
 from agents.resolve import chosen_length, open_environment, resumed_config, starting_values
 from agents.runs import existing_run
 from bridge import Bridge, BridgeError, SensorReport, connect, touch
@@ -27,8 +27,10 @@ PROGRAM = "python -m agents.doctor"
 OUTPUT = Path("doctor")
 #: One failure is to be seen, not repeated; and nothing is written but the picture.
 ONCE = {"max_restarts": 0, "log_folder": None}
-#: Each answer of a player may take the option `timeout`: two in the handshake, the reset, the first decision, a step.
+#: Answers of a player to wait for in one check, each up to the option `timeout`: two in the handshake, the reset, the
+#: first decision, a step.
 ANSWERS = 5
+#: That a check may take besides.
 SPARE_SECONDS = 30.0
 #: Of the way out of each other, an object and a robot that overlap go at least half by themselves.
 YIELDS, PASSES = 0.5, 0.01
@@ -71,10 +73,8 @@ def examine(argv: Sequence[str]) -> int:
     options = make_parser().parse(argv)
     config, opener = _request(options)
     report = Report()
-    seconds = config.environment.timeout
-    if config.environment.backend == "unity":
-        seconds = ANSWERS * seconds + SPARE_SECONDS
-    watchdog = Watchdog(seconds, leave)
+    answers = ANSWERS if config.environment.backend == "unity" else 1
+    watchdog = Watchdog(answers * config.environment.timeout + SPARE_SECONDS, lambda finding: _give_up(report, finding))
     examination = Examination(config, opener, options.output)
     try:
         with bridge_warnings():  # what matters of them is found in other ways
@@ -87,6 +87,15 @@ def examine(argv: Sequence[str]) -> int:
         examination.close()
         watchdog.stop()
     return report.close()
+
+
+def _give_up(report: Report, finding: Finding) -> NoReturn:
+    """Ends the process, and whatever it started, while its main thread hangs."""
+    report.add(finding)
+    report.close()
+    sys.stdout.flush()
+    end_children()
+    os._exit(1)
 
 
 def _request(options: argparse.Namespace) -> tuple[Config, Opener]:

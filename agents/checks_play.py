@@ -123,9 +123,8 @@ def _saved(frames: dict[str, list[UInt8Array]], file: Path) -> Finding:
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(sheet(list(frames.values()))).save(file)
     except OSError as failure:
-        return warning(
-            "picture", f"{file} cannot be written ({failure.strerror or failure})", "name an --output folder"
-        )
+        reason = failure.strerror or failure
+        return warning("picture", f"{file} cannot be written ({reason})", "name another folder with --output")
     return ok("picture", f"what the first agent saw: {file} ({', '.join(frames)})")
 
 

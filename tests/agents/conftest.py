@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+import bridge.unity  # noqa: F401 - makes mlagents_envs importable
+
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:

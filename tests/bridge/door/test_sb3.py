@@ -146,9 +146,9 @@ def test_what_does_not_fit_is_refused_in_a_sentence() -> None:
 
 def test_the_example_trains_and_tests(capsys: pytest.CaptureFixture[str]) -> None:
     main = runpy.run_path(str(ROOT / "examples" / "sb3_gridworld.py"))["main"]
-    main(["--algorithm", "dqn", "--steps", "45", "--episodes", "2"])
+    main(["--algorithm", "dqn", "--steps", "72", "--episodes", "2"])
     line = capsys.readouterr().out.splitlines()[-1]
-    assert re.match(r"dqn, seed 0, 45 agent steps in \d+ s: mean -?\d\.\d+, .* over 2 episodes \(seed 1000000\)", line)
+    assert re.match(r"dqn, seed 0, 72 agent steps in \d+ s: mean -?\d\.\d+, .* over 2 episodes \(seed 1000000\)", line)
 
 
 def test_without_the_extra_nothing_of_it_is_imported() -> None:

@@ -9,9 +9,22 @@ import numpy as np
 import psutil
 import pytest
 
-from bridge import ConnectionLostError, EnvSpec, SequenceError, UnsupportedError
+from bridge import (
+    BehaviorSpec,
+    Bridge,
+    CodecSettings,
+    ConnectionLostError,
+    EnvSpec,
+    ObsSpec,
+    SequenceError,
+    Steps,
+    StepType,
+    UnsupportedError,
+)
+from bridge.actions import NativeActions, make_codec
 from bridge.door import BridgeEnv, BridgeVectorEnv
 from bridge.door.slots import PATIENCE
+from bridge.types import Int32Array
 from tests.bridge.door.test_vector import gridworld
 from tests.bridge.unity.scripted import brain, info, replies, report, vector, write_player
 
@@ -231,3 +244,52 @@ def test_a_lost_episode_of_a_single_agent_is_followed_by_a_reset() -> None:
     env.reset()
     assert env.step(0)[1] == pytest.approx(-0.01)
     env.close()
+
+
+class Rows(Bridge):
+    """Hands out rows that a test wrote down: (episode, kind, worker), one list per exchange."""
+
+    def __init__(self, *exchanges: list[tuple[int, StepType, int]]) -> None:
+        codec = make_codec(NativeActions(branches=(3,)), CodecSettings())
+        spec = BehaviorSpec("rows", (ObsSpec("episode", "vector", (1,)),), codec.spec)
+        super().__init__(EnvSpec("rows", "rows"), spec, codec)
+        self._exchanges = iter(exchanges)
+
+    def _next(self) -> Steps:
+        episodes, kinds, workers = (np.array(column) for column in zip(*next(self._exchanges), strict=True))
+        count = len(episodes)
+        return Steps(
+            episode=episodes.astype(np.int64),
+            step_type=kinds.astype(np.uint8),
+            obs=(episodes.astype(np.float32)[:, None],),
+            reward=np.zeros(count, np.float32),
+            discount=np.ones(count, np.float32),
+            mask=self.codec.all_allowed(count),
+            worker=workers.astype(np.int32),
+            incarnation=np.zeros(count, np.int32),
+        )
+
+    def _reset(self, seed: int | None) -> Steps:
+        return self._next()
+
+    def _send(self, actions: Int32Array) -> None:
+        pass
+
+    def _receive(self) -> Steps:
+        return self._next()
+
+    def _close(self) -> None:
+        pass
+
+
+def test_a_new_episode_prefers_a_slot_of_its_own_player() -> None:
+    first, last = StepType.FIRST, StepType.LAST
+    rows = Rows(
+        [(0, first, 0), (1, first, 0), (2, first, 1)],
+        [(0, last, 0), (2, last, 1), (4, first, 1), (5, first, 0), (1, StepType.MID, 0)],
+    )
+    envs = BridgeVectorEnv(rows, observations="episode")
+    envs.reset()
+    obs, *_ = envs.step([0, 0, 0])
+    assert obs.ravel().tolist() == [5, 1, 4]
+    envs.close()

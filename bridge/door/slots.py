@@ -216,8 +216,7 @@ class Slots:
                 f"expected a decision in each of {self.count}: give the number of agents that decide together, or "
                 "hold=True to let slots wait (docs/door.md)."
             )
-        obs = tuple(values.copy() for values in self._obs)
-        for values, last, new in zip(obs, ended.obs, deciding.obs, strict=True):
+        for values, last, new in zip(self._obs, ended.obs, deciding.obs, strict=True):
             values[over] = last  # stays where no episode follows at once
             values[self._asking] = new
         reward = np.zeros(self.count, np.float64)
@@ -232,7 +231,8 @@ class Slots:
         metrics = {name: np.full(self.count, np.nan, np.float32) for name in deciding.metrics}
         for name, values in metrics.items():
             values[self._asking] = deciding.metrics[name]
-        self._steps, self._obs = deciding, obs
+        self._steps = deciding
+        obs = tuple(values.copy() for values in self._obs)  # the caller's own
         return Report(obs, reward, terminated, truncated, ends, mask, waiting, replaced, metrics)
 
     def _ends(self, ended: Steps, over: Sequence[int], lost: Sequence[int], replaced: BoolArray) -> dict[int, End]:
@@ -243,7 +243,7 @@ class Slots:
             ends[slot] = End(tuple(values[row] for values in ended.obs), info)
         for slot in lost:
             info = {"action_mask": np.ones(mask.shape[1], np.int8), "lost": True}
-            ends[slot] = End(tuple(values[slot] for values in self._obs), info)
+            ends[slot] = End(tuple(values[slot].copy() for values in self._obs), info)
         return ends
 
     def _place(self, deciding: Steps, row: int) -> int:

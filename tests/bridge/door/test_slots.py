@@ -86,7 +86,7 @@ def test_with_hold_a_slot_waits_and_its_action_is_ignored(tmp_path: Path) -> Non
         [info(0, seen(4), reward=7), info(1, seen(5), reward=0.25)],
     )
     envs = BridgeVectorEnv(spec, observations="numbers", hold=True)
-    envs.reset()
+    envs.reset()[0][:] = 99  # the caller may do with it what it likes
     obs, rewards, terminated, truncated, infos = envs.step([1, 2])
     assert obs.tolist() == [[1], [3]]
     assert rewards.tolist() == [0, 0.5]

@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 from bridge import EnvSpec, UnsupportedError, UsageError
 from bridge.door import BridgeEnv, BridgeVectorEnv
 from bridge.door.sb3 import BridgeVecEnv
-from tests.bridge.door.test_vector import gridworld, own
+from tests.bridge.door.specs import gridworld, own
 
 ROOT = Path(__file__).parents[3]
 

@@ -10,7 +10,7 @@ from gymnasium.utils.env_checker import check_env
 from bridge import EnvSpec, UsageError
 from bridge.door import BridgeEnv
 from bridge.types import seed_stream
-from tests.bridge.door.test_vector import gridworld, own
+from tests.bridge.door.specs import gridworld, own
 
 #: Of gymnasium's checker: vectors have no bounds, and there is no registered id.
 WARNINGS = "ignore:.*(value is -?infinity|Not able to test alternative render modes).*:UserWarning"

@@ -25,7 +25,7 @@ from bridge.actions import NativeActions, make_codec
 from bridge.door import BridgeEnv, BridgeVectorEnv
 from bridge.door.slots import PATIENCE
 from bridge.types import Int32Array
-from tests.bridge.door.test_vector import gridworld
+from tests.bridge.door.specs import gridworld
 from tests.bridge.unity.scripted import brain, info, replies, report, vector, write_player
 
 

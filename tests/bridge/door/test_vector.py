@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import gymnasium
 import numpy as np
@@ -17,14 +16,7 @@ from bridge import ActionError, EnvSpec, SequenceError, UsageError
 from bridge.door import BridgeVectorEnv
 from bridge.types import seed_stream
 from tests.bridge.door.recording import Episode, Recorder, Slot
-
-
-def gridworld(*args: str, seed: int = 0, **options: object) -> EnvSpec:
-    return EnvSpec("unity", "simulated/GridWorld", {"env_args": args, "timeout": 20.0, **options}, seed)
-
-
-def own(name: str, **options: Any) -> EnvSpec:
-    return EnvSpec("gym", f"tests.environments:{name}-v0", options)
+from tests.bridge.door.specs import gridworld, own
 
 
 @pytest.mark.parametrize(

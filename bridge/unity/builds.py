@@ -64,6 +64,15 @@ def find_build(target: str, builds_dir: str | None = None) -> Launch:
         return Launch(None, ())
     if not target.strip():
         raise UsageError("the name of the build is empty; expected a name, a path, or editor.")
+    try:
+        return _found(target, builds_dir)
+    except OSError as error:  # too long, for instance
+        raise UsageError(
+            f"no build {target!r} can be looked for ({error.strerror}); expected a name, a path, or editor."
+        ) from error
+
+
+def _found(target: str, builds_dir: str | None) -> Launch:
     wanted = _home_expanded(target)
     roots = [_home_expanded(builds_dir)] if builds_dir is not None else [Path(BUILDS), HOME / BUILDS]
     if target.startswith("."):

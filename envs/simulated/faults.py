@@ -122,8 +122,8 @@ class Faults:
             return compose(side_channel)
         size = int(self._asked["oversize-after-steps"][1])
         spare = max(size - len(compose(side_channel)), 0)
-        while len(compose(side_channel + pack(_PADDING, bytes(spare)))) > size and spare:
-            spare -= 1
+        while spare and (excess := len(compose(side_channel + pack(_PADDING, bytes(spare)))) - size) > 0:
+            spare = max(spare - excess, 0)
         return compose(side_channel + pack(_PADDING, bytes(spare)))
 
     def hides(self, messages: int) -> bool:

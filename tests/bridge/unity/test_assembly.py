@@ -1,14 +1,9 @@
-"""Agent infos to rows: scripts of agents that join, decide, end and come back, against a slow oracle."""
+"""Agent infos to rows, rule by rule; `tests/faults/test_scripts.py` has them all at once, at random."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from mlagents_envs.communicator_objects.agent_info_pb2 import AgentInfoProto
 
 from bridge.actions import CodecSettings
 from bridge.errors import DataError, UsageError
@@ -23,72 +18,6 @@ FIRST, MID, LAST = StepType.FIRST, StepType.MID, StepType.LAST
 def assembly(*branches: int, codec: CodecSettings | None = None, worker: int = 0, incarnation: int = 0) -> Assembly:
     behavior = Behavior.of(brain("B?team=0", *branches or (3,)), info(0))
     return Assembly(behavior, behavior.codec(codec or CodecSettings()), worker, incarnation)
-
-
-@dataclass
-class Oracle:
-    """Tells each agent's story one info at a time, and reads the rows off at the end of the exchange."""
-
-    episodes: int = 0
-    open: dict[int, int] = field(default_factory=dict)
-
-    def rows(self, infos: list[AgentInfoProto]) -> tuple[list[tuple[int, int, float, float, float]], list[bool]]:
-        """(episode, step type, observation, reward, discount) of each row, and which decisions they answer."""
-        ended, asked = [], []  # `asked`: [agent, its row]
-        for now in infos:
-            before = [entry for entry in asked if entry[0] == now.id and entry[1] is not None]
-            earlier = before[-1][1] if before and now.id in self.open else None
-            if earlier:
-                before[-1][1] = None
-            number, reward = now.observations[0].float_data.data[0], now.reward + (earlier[3] if earlier else 0)
-            if now.done:
-                if now.id in self.open and not (earlier and earlier[1] == FIRST):
-                    ended.append((self.open[now.id], LAST, number, reward, float(now.max_step_reached)))
-                self.open.pop(now.id, None)
-            elif now.id not in self.open:
-                self.open[now.id] = self.episodes
-                self.episodes += 1
-                asked.append([now.id, (self.open[now.id], FIRST, number, 0.0, 1.0)])
-            elif earlier and earlier[1] == FIRST:
-                asked.append([now.id, (self.open[now.id], FIRST, number, 0.0, 1.0)])
-            else:
-                asked.append([now.id, (self.open[now.id], MID, number, reward, 1.0)])
-        return ended + [row for _, row in asked if row], [row is not None for _, row in asked]
-
-
-infos_of_an_exchange = st.lists(
-    st.builds(
-        lambda agent, number, reward, done, interrupted: info(
-            agent, vector(number), reward=reward / 4, done=done, interrupted=interrupted
-        ),
-        st.integers(0, 3),
-        st.integers(0, 1000),
-        st.integers(-8, 8),
-        st.booleans(),
-        st.booleans(),
-    ),
-    max_size=8,
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(script=st.lists(infos_of_an_exchange, max_size=8), resets=st.sets(st.integers(0, 7)))
-def test_any_script_of_agents_gives_the_rows_of_the_oracle(
-    script: list[list[AgentInfoProto]], resets: set[int]
-) -> None:
-    subject, oracle = assembly(), Oracle()
-    for time, infos in enumerate(script):
-        if time in resets:
-            subject.forget()
-            oracle.open.clear()
-        steps = subject.steps(infos)
-        rows, answered = oracle.rows(infos)
-        found = zip(steps.episode, steps.step_type, steps.obs[0][:, 0], steps.reward, steps.discount, strict=True)
-        assert [tuple(map(float, row)) for row in found] == [tuple(map(float, row)) for row in rows]
-        actions = np.arange(1, 1 + sum(answered), dtype=np.int32)[:, None] % 3
-        expected = np.zeros((len(answered), 1), np.int32)
-        expected[answered] = actions
-        np.testing.assert_array_equal(subject.native(actions), expected)
 
 
 def test_ids_are_of_this_worker_and_never_come_back() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import subprocess
 import sys
@@ -18,7 +17,6 @@ from bridge import EnvSpec, connect
 from bridge.base import Bridge
 from bridge.errors import DataError, LaunchError, UnsupportedError, UsageError
 from bridge.types import ObsSpec, StepType
-from bridge.unity.watch import PATIENCE
 from tests.bridge.unity.scripted import brain, info, replies, report, vector, write_player
 
 FIRST, MID, LAST = StepType.FIRST, StepType.MID, StepType.LAST
@@ -176,17 +174,6 @@ def test_settings_reach_the_build_with_the_first_reset(tmp_path: Path) -> None:
     assert np.array([3, 30], "<i4").tobytes() in channel
 
 
-@pytest.mark.parametrize("size", [4 * 2**20 - 100, 4 * 2**20 + 100, 64 * 2**20])
-def test_messages_of_any_size_pass(tmp_path: Path, size: int) -> None:
-    big = report({"B": [info(0)]})
-    payload = size - big.ByteSize() - 40
-    big.unity_output.rl_output.side_channel = bytes(16) + np.array([payload], "<i4").tobytes() + bytes(payload)
-    assert abs(big.ByteSize() - size) < 64
-    with open_scene(tmp_path, [report({"B": [info(0)]}, [brain("B", 3)]), big]) as bridge:
-        bridge.reset()
-        assert len(bridge.step([[1]])) == 1
-
-
 def test_render_shows_the_first_camera_enlarged(tmp_path: Path) -> None:
     scene = [report({"B": [info(0, vector(1), picture(200)), info(1, vector(1), picture(0))]}, [brain("B", 3)])]
     with open_scene(tmp_path / "camera", scene) as bridge:
@@ -199,17 +186,6 @@ def test_render_shows_the_first_camera_enlarged(tmp_path: Path) -> None:
         bridge.reset()
         with pytest.raises(UnsupportedError, match="no image to render"):
             bridge.render()
-
-
-def test_a_camera_that_draws_nothing_is_noticed_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    infos = [info(0, picture(7)), info(1, picture(7))]
-    scene = [report({"B": infos}, [brain("B", 3)]), *[report({"B": infos})] * 100]
-    with caplog.at_level(logging.WARNING, "bridge.unity"), open_scene(tmp_path, scene) as bridge:
-        bridge.reset()
-        for exchange in range(2, 100):
-            bridge.step([[0], [0]])
-            assert len(caplog.records) == int(exchange >= PATIENCE)
-    assert "image 'Camera' of behaviour 'B' has been the same" in caplog.records[0].getMessage()
 
 
 def test_numbers_that_are_not_finite_are_refused_and_a_reset_goes_on(tmp_path: Path) -> None:

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge import EnvSpec, connect
-from bridge.errors import LaunchError, UsageError
+from bridge.errors import UsageError
 from bridge.unity import builds
 from bridge.unity.builds import find_build
-from tests.bridge.unity.scripted import brain, info, report, write_player
 
 ELF, PE, MACHO = b"\x7fELF\x02\x01", b"MZ\x90\x00", b"\xcf\xfa\xed\xfe"
 
@@ -188,21 +186,6 @@ def test_a_build_for_another_system_is_an_error_and_never_a_fallback(
     assert find_build("GridWorld").path == real, "one for this system, wherever it lies, is no fallback"
 
 
-def test_the_first_bytes_count_more_than_the_name(root: Path) -> None:
-    program(root / "Scene.x86_64", PE)
-    with pytest.raises(UsageError, match="is a build for Windows"):
-        find_build("Scene")
-    with pytest.raises(UsageError, match="is a build for Windows"):
-        find_build(str(program(root / "Scene", PE)))
-
-
-def test_a_build_that_may_not_be_executed_is_an_error(root: Path) -> None:
-    made = program(root / "GridWorld.x86_64")
-    made.chmod(0o644)
-    with pytest.raises(UsageError, match=f'chmod \\+x "{made}"'):
-        find_build("GridWorld")
-
-
 def test_an_application_without_a_program_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     (root / "Scene.app").mkdir()
@@ -210,74 +193,7 @@ def test_an_application_without_a_program_is_an_error(root: Path, monkeypatch: p
         find_build("Scene")
 
 
-BAD = [
-    "",
-    " ",
-    ".",
-    "..",
-    "/",
-    "absent",
-    "absent/absent",
-    "/absent",
-    "Scene\x00",
-    "~no-such-user/Scene",
-    "./Scene",
-    "*",
-    "[S]cene",
-]
-
-
-@pytest.mark.parametrize("target", BAD)
-def test_bad_values_are_one_line(root: Path, target: str) -> None:
-    program(root / "Scene.x86_64")
-    with pytest.raises(UsageError) as caught:
-        find_build(target)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_folder_without_a_build_says_what_it_holds(root: Path) -> None:
-    program(root / "Scene" / "one.x86_64")
-    program(root / "Scene" / "two.x86_64")
-    with pytest.raises(UsageError, match=r"is no build .it holds one.x86_64, two.x86_64"):
-        find_build("Scene")
-
-
 def test_a_near_name_is_proposed(root: Path) -> None:
     program(root / "PushBlock.x86_64")
     with pytest.raises(UsageError, match="did you mean 'PushBlock'"):
         find_build("PushBlok")
-
-
-ODD = ["a b", "[1]", "a.app.b", "a.exe", "Größe-格子", "-x", "$HOME", "*", "my.x86_64.apps"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="names that Windows does not allow")
-@pytest.mark.parametrize("odd", ODD)
-def test_exactly_the_given_file_is_launched(tmp_path: Path, odd: str) -> None:
-    scene = [report({"B": [info(0)]}, [brain("B", 3)])]
-    decoy = write_player(tmp_path / "1", [report({"Wrong": [info(0)]}, [brain("Wrong", 3)])])
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "Scripted.x86_64").symlink_to(decoy)
-    player = write_player(tmp_path / odd, scene, name=f"{odd} Player.x86_64")
-    with connect(EnvSpec("unity", str(player), {"timeout": 10.0})) as bridge:
-        assert bridge.spec.name == "B"
-
-
-def test_a_symbolic_link_is_followed(tmp_path: Path) -> None:
-    player = write_player(tmp_path / "real", [report({"B": [info(0)]}, [brain("B", 3)])])
-    link = tmp_path / "Link.x86_64"
-    link.symlink_to(player)
-    assert find_build(str(link)).path == link
-    link.unlink()
-    link.symlink_to(tmp_path / "gone")
-    with pytest.raises(UsageError, match="no build"):
-        find_build(str(link))
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="how Linux refuses a file")
-def test_a_file_that_the_system_cannot_run_is_one_sentence(tmp_path: Path) -> None:
-    player = program(tmp_path / "Scene.x86_64", b"no program")
-    with pytest.raises(
-        LaunchError, match=r"cannot start .*Scene.x86_64: Exec format error; expected a build for linux"
-    ):
-        connect(EnvSpec("unity", str(player), {"timeout": 2.0}))

@@ -10,17 +10,15 @@ import grpc
 import psutil
 import pytest
 from mlagents_envs.communicator_objects.unity_input_pb2 import UnityInputProto
-from mlagents_envs.communicator_objects.unity_message_pb2 import UnityMessageProto
 
-from bridge import EnvSpec, connect
 from bridge.unity.communicator import (
-    SERVICE,
     LoopbackCommunicator,
     NoAnswerError,
     PlayerStoppedError,
     PortInUseError,
     open_port,
 )
+from tests.bridge.unity.peers import Peer
 
 
 @pytest.fixture
@@ -28,28 +26,6 @@ def communicator() -> Iterator[LoopbackCommunicator]:
     opened = open_port(15005, timeout=2.0, search=True)
     yield opened
     opened.close()
-
-
-class Peer:
-    """A player that calls in a thread of its own. Each object has a connection of its own."""
-
-    def __init__(self, port: int) -> None:
-        # Without the option, gRPC lets channels of one process share a connection.
-        self._channel = grpc.insecure_channel(f"localhost:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
-        self._call = self._channel.unary_unary(
-            f"/{SERVICE}/Exchange",
-            request_serializer=UnityMessageProto.SerializeToString,
-            response_deserializer=UnityMessageProto.FromString,
-        )
-
-    def start(self, name: str = "", status: int = 200) -> grpc.Future:
-        message = UnityMessageProto()
-        message.header.status = status
-        message.unity_output.rl_initialization_output.name = name
-        return self._call.future(message, wait_for_ready=True, timeout=5)
-
-    def close(self) -> None:
-        self._channel.close()
 
 
 @contextlib.contextmanager
@@ -150,19 +126,3 @@ def test_close_tells_the_player_to_leave(communicator: LoopbackCommunicator) -> 
         communicator.close()
         communicator.close()
         assert call.result().header.status == 400
-
-
-def test_a_stranger_cannot_disturb_a_run() -> None:
-    spec = EnvSpec("unity", "simulated/GridWorld", {"timeout": 10.0})
-    with connect(spec) as bridge:
-        calm = [bridge.reset(), *[bridge.step([[0]]) for _ in range(20)]]
-    with connect(spec) as bridge:
-        disturbed = [bridge.reset()]
-        stranger = Peer(bridge._environment._port)  # type: ignore[attr-defined]
-        attempts = []
-        for _ in range(20):
-            attempts += [stranger.start("forged") for _ in range(10)]
-            disturbed.append(bridge.step([[0]]))
-        assert {attempt.code() for attempt in attempts} == {grpc.StatusCode.PERMISSION_DENIED}
-        stranger.close()
-    assert [steps.reward.tolist() for steps in calm] == [steps.reward.tolist() for steps in disturbed]

@@ -204,8 +204,8 @@ def test_numbers_that_are_not_finite_are_refused_and_a_reset_goes_on(tmp_path: P
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"timeout": 0}, "timeout is 0; expected seconds above 0"),
-        ({"num_envs": 0}, "num_envs is 0; expected at least 1"),
+        ({"timeout": 0}, "'timeout' is 0, expected seconds above 0"),
+        ({"num_envs": 0}, "'num_envs' is 0, expected a whole number from 1"),
         ({"base_port": 70000}, "base_port is 70000; expected 1 to 65535"),
         ({"width": 84}, "width and height go together"),
         ({"env_args": "--areas 9"}, "expected a list"),
@@ -219,7 +219,7 @@ def test_bad_options_are_one_sentence(options: dict[str, object], sentence: str)
 
 
 def test_the_editor_is_waited_for_and_cannot_be_seeded_again(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match="one Unity Editor, but num_envs is 2"):
+    with pytest.raises(UnsupportedError, match="one Unity Editor: expected num_envs 1"):
         connect(EnvSpec("unity", "editor", {"num_envs": 2}))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -178,9 +178,7 @@ class _Carrier(_Agent):
     def decide(self) -> AgentInfo:
         self.reported = True
         self._stack.append(self._numbers())
-        mask = self._task.floor.forbidden()
-        if self._mask or any(mask):
-            self._mask = mask
+        self._mask = self._task.floor.forbidden()
         return AgentInfo(self._id, self._observe(), self._reward, mask=self._mask)
 
     def begin(self) -> None:

@@ -136,6 +136,17 @@ def test_the_best_policies_earn_over_the_wire_what_the_rules_promise(
     assert np.mean(scores) == pytest.approx(expected, abs=tolerance)
 
 
+@pytest.mark.parametrize("fault", ["late-behavior:3", "no-agents-after-steps:4:3", "stats"])
+def test_faults_that_can_be_lived_with(fault: str) -> None:
+    with connect(depot("Carrier", "--fail", fault)) as bridge:
+        record = played(bridge, 100)
+    with connect(depot("Carrier")) as bridge:
+        undisturbed = played(bridge, 100)
+    scores = returns_of(undisturbed)
+    assert returns_of(record) == scores[: len(returns_of(record))]
+    assert len(scores) > 10
+
+
 def test_the_statistic_arrives_with_the_ends() -> None:
     with connect(depot("Carrier", env_params={"carriers": 1, "cranes": 0})) as bridge:
         record = played(bridge, 400)

@@ -49,10 +49,11 @@ def unity(folder: Path, where: str, value: float) -> Bridge:
     return connect(EnvSpec("unity", str(write_player(folder, scene)), {"timeout": 10.0}))
 
 
-def gym(where: str, value: float) -> Bridge:
-    """The same of environment 1 of two."""
+def gym(where: str, value: float, workers: int = 0) -> Bridge:
+    """The same of environment 1 of the two of each process."""
+    options = {"num_envs": 2 * max(workers, 1), "workers": workers}
     kwargs = {"where": where, "value": value, "step": 3}
-    return connect(EnvSpec("gym", "tests.players.garbage_gym:Garbage-v0", {"num_envs": 2, "env_kwargs": kwargs}))
+    return connect(EnvSpec("gym", "tests.players.garbage_gym:Garbage-v0", {**options, "env_kwargs": kwargs}))
 
 
 UNITY_PLACES = {
@@ -91,6 +92,14 @@ def test_gymnasium_numbers_that_are_not_finite_are_refused_and_named(where: str,
     with gym(where, value) as bridge, pytest.raises(DataError) as caught:
         played(bridge)
     for name in ("Garbage-v0", "episode 1 (worker 0", GYM_PLACES[where], "exchange 3 after the reset"):
+        assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("where", GYM_PLACES)
+def test_a_worker_s_numbers_that_are_not_finite_are_refused_and_named(where: str) -> None:
+    with gym(where, float("nan"), workers=2) as bridge, pytest.raises(DataError) as caught:
+        played(bridge)
+    for name in ("Garbage-v0", "episode ", "(worker ", GYM_PLACES[where], "exchange 3 after the reset"):
         assert name in str(caught.value)
 
 

@@ -14,7 +14,7 @@ from mlagents_envs.communicator_objects.agent_info_pb2 import AgentInfoProto
 
 from bridge import EnvSpec, connect
 from bridge.actions import CodecSettings
-from bridge.types import Steps, StepType, seed_stream
+from bridge.types import Steps, StepType, first_episode_id, seed_stream
 from bridge.unity.assembly import Assembly
 from bridge.unity.behavior import Behavior
 from tests.bridge.unity.scripted import brain, info, replies, report, vector, write_player
@@ -151,9 +151,10 @@ def test_a_player_that_plays_a_script_gives_the_rows_of_the_oracle(tmp_path: Pat
 class GymnasiumOracle:
     """Plain environments, one after the other, in the words of gymnasium."""
 
-    def __init__(self, environments: Sequence[gymnasium.Env[Any, Any]]) -> None:
+    def __init__(self, environments: Sequence[gymnasium.Env[Any, Any]], worker: int = 0) -> None:
         self.environments = environments
-        self.minted = 0
+        self.worker = worker
+        self.minted = first_episode_id(worker, 0)
         self.episodes = [-1] * len(environments)
 
     def begin(self, index: int, seed: int | None = None) -> Row:
@@ -163,7 +164,7 @@ class GymnasiumOracle:
         return (self.episodes[index], FIRST, float(observation[0]), 0.0, 1.0, (True,) * ACTIONS)
 
     def reset(self, seed: int) -> list[Row]:
-        return [self.begin(index, seed_stream(seed, 0, 0, index)) for index in range(len(self.environments))]
+        return [self.begin(index, seed_stream(seed, self.worker, 0, index)) for index in range(len(self.environments))]
 
     def step(self, actions: Sequence[int]) -> list[Row]:
         ended, others = [], []
@@ -178,23 +179,32 @@ class GymnasiumOracle:
         return ended + others
 
 
+def joined(parts: Sequence[list[Row]]) -> list[Row]:
+    """The rows of several workers: all ends of episodes first."""
+    return sorted((row for part in parts for row in part), key=lambda row: row[1] != LAST)
+
+
 @counts(300, 10_000)
 def test_any_script_of_gymnasium_environments_gives_the_rows_of_the_oracle(count: int) -> None:
     kinds: set[tuple[int, float]] = set()
     with ExitStack() as stack:
         pairs = []
-        for size in (1, 2, 4):
-            spec = EnvSpec("gym", "tests.players.scripted_gym:Scripted-v0", {"num_envs": size})
+        for size, workers in ((1, 0), (2, 0), (4, 0), (4, 2)):
+            spec = EnvSpec("gym", "tests.players.scripted_gym:Scripted-v0", {"num_envs": size, "workers": workers})
             bridge = stack.enter_context(connect(spec))
-            pairs.append((bridge, GymnasiumOracle([gymnasium.make("Scripted-v0") for _ in range(size)])))
+            share = size // max(workers, 1)
+            made = [[gymnasium.make("Scripted-v0") for _ in range(share)] for _ in range(size // share)]
+            pairs.append((bridge, [GymnasiumOracle(environments, worker) for worker, environments in enumerate(made)]))
         for seed in range(count):
             rng = np.random.default_rng(seed)
-            bridge, oracle = pairs[seed % len(pairs)]
+            bridge, oracles = pairs[seed % len(pairs)]
             steps = bridge.reset(seed)
-            assert rows_of(steps) == oracle.reset(seed), f"script {seed}"
+            assert rows_of(steps) == joined([oracle.reset(seed) for oracle in oracles]), f"script {seed}"
             for exchange in range(10):
                 actions = bridge.spec.actions.sample(steps.deciding.mask, rng)
                 steps = bridge.step(actions)
-                assert rows_of(steps) == oracle.step(actions[:, 0].tolist()), f"script {seed}, exchange {exchange}"
+                parts = np.split(actions[:, 0], len(oracles))
+                expected = joined([oracle.step(part.tolist()) for oracle, part in zip(oracles, parts, strict=True)])
+                assert rows_of(steps) == expected, f"script {seed}, exchange {exchange}"
                 kinds.update(zip(steps.step_type.tolist(), steps.discount.tolist(), strict=True))
     assert kinds == {(FIRST, 1), (MID, 1), (LAST, 0), (LAST, 1)}

@@ -67,12 +67,14 @@ class Report:
 
     def __init__(self) -> None:
         self._counts = dict.fromkeys(Level, 0)
-        self._colored = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        # The old console of Windows shows the codes instead of colours.
+        understands = sys.platform != "win32" or "WT_SESSION" in os.environ
+        self._colored = sys.stdout.isatty() and understands and "NO_COLOR" not in os.environ
 
     def begin(self, check: str) -> None:
         """Shows on a terminal what takes its time; what comes next takes its place."""
         if self._colored:
-            sys.stdout.write(f"{'...':<8} {check}\r")
+            sys.stdout.write(f"\033[K{'...':<8} {check}\r")
             sys.stdout.flush()
 
     def add(self, finding: Finding) -> None:

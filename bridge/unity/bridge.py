@@ -39,8 +39,10 @@ class UnityBridge(Bridge):
     def __init__(self, launcher: PlayerLauncher) -> None:
         self._launcher = launcher
         self._environment = launcher.connect()
+        self._wanted = launcher.options.behavior
         try:
             self._behavior = self._begin(launching=True)
+            self._wanted = self._behavior.full_name  # also when others appear later
             codec = self._behavior.codec(launcher.options.codec_settings)
             super().__init__(launcher.env_spec, self._behavior.spec(codec), codec)
             self.simulated = launcher.launch.simulated
@@ -77,7 +79,7 @@ class UnityBridge(Bridge):
             environment.send_reset()
             for exchange in itertools.count():
                 environment.receive(launching=launching)
-                name = select(environment.behaviors, options.behavior)
+                name = select(environment.behaviors, self._wanted)
                 deciding = [info for info in environment.infos.get(name or "", ()) if not info.done]
                 if name is not None and deciding:
                     return Behavior.of(environment.behaviors[name], deciding[0])
@@ -96,8 +98,7 @@ class UnityBridge(Bridge):
 
     def _nobody_decides(self) -> str:
         launcher = self._launcher
-        wanted = launcher.options.behavior
-        whose = "any behaviour" if wanted is None else f"behaviour {wanted!r}"
+        whose = "any behaviour" if self._wanted is None else f"behaviour {self._wanted!r}"
         return (
             f"{launcher.env_spec.target} runs, but no agent of {whose} "
             f"asked for a decision within {launcher.options.timeout:g} s (option timeout); the build's behaviours: "

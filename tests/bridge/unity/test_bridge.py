@@ -34,6 +34,16 @@ def picture(value: int) -> ObservationProto:
     return message
 
 
+def test_the_only_behaviour_stays_the_chosen_one_when_another_appears(tmp_path: Path) -> None:
+    red = {"Red?team=0": [info(0)]}
+    both = {**red, "Blue?team=0": [info(1)]}
+    scene = [report(red, [brain("Red?team=0", 3)]), report(both, [brain("Blue?team=0", 2)]), report(both)]
+    with open_scene(tmp_path, scene) as bridge:
+        bridge.reset()
+        bridge.step([[0]])
+        assert len(bridge.reset()) == 1
+
+
 def test_several_behaviours_ask_for_a_choice_and_the_others_act_zero(tmp_path: Path) -> None:
     brains = [brain("Red?team=0", 3, 2), brain("Blue?team=1", continuous=2), brain("Odd?team=0", 4, continuous=1)]
     infos = {"Red?team=0": [info(0), info(1)], "Blue?team=1": [info(2), info(3)], "Odd?team=0": [info(4)]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 
 import numpy as np
@@ -77,7 +76,8 @@ class UnityBridge(Bridge):
         deadline = time.monotonic() + options.timeout
         try:
             environment.send_reset()
-            for exchange in itertools.count():
+            exchanges = 0
+            while True:
                 environment.receive(launching=launching)
                 name = select(environment.behaviors, self._wanted)
                 deciding = [info for info in environment.infos.get(name or "", ()) if not info.done]
@@ -85,8 +85,9 @@ class UnityBridge(Bridge):
                     return Behavior.of(environment.behaviors[name], deciding[0])
                 if time.monotonic() > deadline:
                     raise LaunchError(self._nobody_decides())
-                if exchange >= IDLE_EXCHANGES:
+                if exchanges >= IDLE_EXCHANGES:
                     time.sleep(IDLE_SECONDS)
+                exchanges += 1
                 environment.send_actions(self._idle_actions())
         except ConnectionLostError as error:
             if launching:

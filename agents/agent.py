@@ -19,7 +19,7 @@ from agents.exploration import Exploration, epsilon_greedy
 from agents.inputs import NetworkInputs
 from agents.losses import BranchOps, bootstrap_value, td_loss, td_target
 from agents.networks import QNetwork
-from agents.nstep import NStep
+from agents.nstep import NStep, Transitions
 from agents.replay import Batch, Replay, ReplayMemoryError
 from agents.schedules import Schedule
 from bridge import BehaviorSpec, Steps, StepType
@@ -103,17 +103,17 @@ class DQNAgent:
         frames[rows] = self.replay.append(obs, self.layout.flat_mask(steps.mask)[rows])
         self._norms_take_in(obs)
         rewards = self._shaped(steps)
-        for done in (
-            self._nstep.lost(steps.lost),
-            self._nstep.reported(steps.episode, steps.step_type, rewards, steps.discount, frames),
-        ):
-            self.replay.complete(done)
-            if self.steps > self.config.learner.learning_starts:
-                self._credit += len(done) * self.config.learner.updates_per_step
+        self._complete(self._nstep.lost(steps.lost))
+        self._complete(self._nstep.reported(steps.episode, steps.step_type, rewards, steps.discount, frames))
         self._frames = frames[steps.wants_action]
         self._deciding = steps.deciding
         self._follow_target("steps", self.steps)
         self._follow_target("episodes", self.episodes)
+
+    def _complete(self, transitions: Transitions) -> None:
+        self.replay.complete(transitions)
+        if self.steps > self.config.learner.learning_starts:
+            self._credit += len(transitions) * self.config.learner.updates_per_step
 
     def act(self) -> npt.NDArray[np.int32]:
         """Actions with exploration for the rows last observed that want one, int32 [M, branches]."""
@@ -138,11 +138,19 @@ class DQNAgent:
         """Actions for deciding rows without any memory: epsilon-greedy, greedy at 0. int32 [N, branches]."""
         return epsilon_greedy(self.q_values(rows), self.layout.flat_mask(rows.mask), epsilon, self.layout, rng)
 
-    def forget_open_episodes(self) -> None:
-        """The environment was reset: episodes that did not end never will."""
-        self._nstep.forget_all()
+    def lose_open_episodes(self) -> int:
+        """The environment was reset: episodes that did not end never will. Returns how many transitions that costs."""
+        lost = self._nstep.pending
+        self._complete(self._nstep.lost(self._nstep.open_episodes))
         self._exploration.forget_all()
         self._deciding = None
+        return lost
+
+    def go_on(self, rows: Steps) -> None:
+        """After `load_state_dict`: the environment shows the rows that were to be answered when the state was saved."""
+        if len(rows) != len(self._frames):
+            raise ValueError(f"{len(rows)} rows want an action, expected {len(self._frames)}.")
+        self._deciding = rows
 
     # ---- learning
 
@@ -251,6 +259,7 @@ class DQNAgent:
             "replay_rng": self._replay_rng.bit_generator.state,
             "exploration": self._exploration.state_dict(),
             "nstep": self._nstep.state_dict(),
+            "frames": self._frames.tolist(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -260,6 +269,7 @@ class DQNAgent:
         self._replay_rng.bit_generator.state = state["replay_rng"]
         self._exploration.load_state_dict(state["exploration"])
         self._nstep.load_state_dict(state["nstep"])
+        self._frames = np.array(state["frames"], np.int64)
 
     # ---- parts
 

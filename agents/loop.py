@@ -33,16 +33,23 @@ class Exchanged:
 Event = Updated | EpisodeEnded | Exchanged
 
 
-def collect_and_learn(bridge: Bridge, agent: DQNAgent) -> Iterator[Event]:
+def collect_and_learn(
+    bridge: Bridge, agent: DQNAgent, scores: Scores | None = None, *, goes_on: bool = False
+) -> Iterator[Event]:
     """Trains for ever; whoever iterates decides when to stop.
 
     The agent learns between `send` and `receive`, while the environment computes.
+
+    Args:
+        scores: keeps the scores of open episodes.
+        goes_on: bridge, agent and scores stand between two exchanges of a resumed run; otherwise the bridge is reset.
     """
-    scores = Scores()
-    agent.forget_open_episodes()
-    steps = bridge.reset()
-    scores.observe(steps)
-    agent.observe(steps)
+    scores = scores if scores is not None else Scores()
+    if not goes_on:
+        agent.lose_open_episodes()
+        steps = bridge.reset()
+        scores.observe(steps)
+        agent.observe(steps)
     while True:
         bridge.send(agent.act())
         for update in agent.learn():

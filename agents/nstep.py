@@ -45,6 +45,7 @@ class _Waiting:
     action: list[int]
     reward: float = 0.0
     weight: float = 1.0  # gamma to the number of rewards so far
+    following: int = -1  # the latest observation after it; none yet
 
 
 class NStep:
@@ -76,7 +77,7 @@ class NStep:
         frames: npt.NDArray[np.int64],
     ) -> Transitions:
         """One exchange's rows, all [N]; returns the transitions that they complete, oldest first per episode."""
-        done: list[tuple[_Waiting, float, int]] = []
+        done: list[_Waiting] = []
         columns = (array.tolist() for array in (episodes, step_types, rewards, discounts, frames))
         for episode, step_type, reward, discount, frame in zip(*columns, strict=True):
             waiting = self._open.get(episode)
@@ -85,42 +86,42 @@ class NStep:
             for item in waiting:
                 item.reward += item.weight * reward
                 item.weight *= self._gamma * discount
+                item.following = frame
             if step_type == StepType.LAST:
-                done.extend((item, item.weight, frame) for item in waiting)
+                done.extend(waiting)
                 del self._open[episode]
             elif len(waiting) == self._n:
-                item = waiting.popleft()
-                done.append((item, item.weight, frame))
+                done.append(waiting.popleft())
         return self._gathered(done)
 
     def lost(self, episodes: npt.NDArray[np.int64]) -> Transitions:
-        """No more rows of these episodes come. What was known before their last decision stays, with fewer steps."""
-        done: list[tuple[_Waiting, float, int]] = []
-        for episode in episodes.tolist():
-            waiting = self._open.pop(episode, deque())
-            if waiting:
-                last = waiting.pop()
-                done.extend((item, item.weight, last.frame) for item in waiting)
-        return self._gathered(done)
+        """No more rows of these episodes come. Decisions with an outcome end with fewer steps, the others are lost."""
+        waiting = [item for episode in episodes.tolist() for item in self._open.pop(episode, ())]
+        return self._gathered([item for item in waiting if item.following >= 0])
 
-    def forget_all(self) -> None:
-        """Open episodes will not go on: what waits is lost."""
-        self._open.clear()
+    @property
+    def open_episodes(self) -> npt.NDArray[np.int64]:
+        """Those that wait for rewards."""
+        return np.array(list(self._open), np.int64)
 
-    def _gathered(self, done: list[tuple[_Waiting, float, int]]) -> Transitions:
+    @property
+    def pending(self) -> int:
+        """Decisions of which nothing is known."""
+        return sum(item.following < 0 for waiting in self._open.values() for item in waiting)
+
+    def _gathered(self, done: list[_Waiting]) -> Transitions:
         return Transitions(
-            frame_tm1=np.array([item.frame for item, _, _ in done], np.int64),
-            action_tm1=np.array([item.action for item, _, _ in done], np.int32).reshape(-1, self._branches),
-            reward_t=np.array([item.reward for item, _, _ in done], np.float32),
-            discount_t=np.array([weight for _, weight, _ in done], np.float32),
-            frame_t=np.array([item.frame if weight == 0 else frame for item, weight, frame in done], np.int64),
+            frame_tm1=np.array([item.frame for item in done], np.int64),
+            action_tm1=np.array([item.action for item in done], np.int32).reshape(-1, self._branches),
+            reward_t=np.array([item.reward for item in done], np.float32),
+            discount_t=np.array([item.weight for item in done], np.float32),
+            frame_t=np.array([item.frame if item.weight == 0 else item.following for item in done], np.int64),
         )
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "open": {
-                str(episode): [[item.frame, item.action, item.reward, item.weight] for item in waiting]
-                for episode, waiting in self._open.items()
+                str(episode): [list(vars(item).values()) for item in waiting] for episode, waiting in self._open.items()
             }
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,13 @@ class Scores:
     @property
     def open_episodes(self) -> frozenset[int]:
         return frozenset(self._open)
+
+    def state_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {str(episode): list(values) for episode, values in self._open.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._open = {int(episode): (score, length) for episode, (score, length) in state.items()}
 
     def observe(self, steps: Steps) -> list[EpisodeResult]:
         """Takes in one exchange's rows; returns the episodes that ended in it. Lost ones have no score."""

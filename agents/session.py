@@ -28,8 +28,9 @@ from agents.metrics import TensorBoardMetrics
 from agents.networks import summary as model_summary
 from agents.progress import Bar, Console
 from agents.runs import RunFolder
+from agents.scores import Scores
 from agents.summary import Summaries
-from bridge import Bridge, BridgeError, EnvSpec, connect
+from bridge import Bridge, BridgeError, EnvSpec, ResumeError, connect
 
 
 class Training:
@@ -59,6 +60,9 @@ class Training:
         self._evaluated = 0  # agent steps at the latest evaluation
         self._resumed_at: int | None = None
         self._earlier_faults: list[dict[str, Any]] = []  # before the run was resumed
+        self._scores = Scores()
+        self._goes_on = False
+        self.resumed = ""
         if resume:
             self._restore(find_checkpoint(run.checkpoints, "latest"))
         _save_config(config, run)
@@ -78,6 +82,22 @@ class Training:
         self._evaluated = about["evaluated"]
         self._earlier_faults = about["faults"]
         self._resumed_at = self.agent.steps
+        self.resumed = f"resumed at step {self.agent.steps:,} {self._go_on(about)}"
+
+    def _go_on(self, about: dict[str, Any]) -> str:
+        """Puts the environment back to where the checkpoint was written, if it can be; says how that went."""
+        if about["environment"] is None:
+            why = "this environment cannot be put back into a state"
+        else:
+            try:
+                self.agent.go_on(self._bridge.resume(about["environment"]))
+                self._scores.load_state_dict(about["scores"])
+                self._goes_on = True
+                return "exactly where it was"
+            except ResumeError as error:
+                why = str(error).rstrip(".")
+        lost = self.agent.lose_open_episodes()
+        return f"with new episodes, {lost} open transition{'' if lost == 1 else 's'} lost ({why})"
 
     def train(self, interrupts: Interrupts) -> None:
         """Until the limit of steps or episodes, or a signal. Leaves a checkpoint of where it stopped.
@@ -107,7 +127,7 @@ class Training:
     def _collect(self, metrics: TensorBoardMetrics, console: Console, interrupts: Interrupts) -> None:
         unit = "step" if self.config.training.steps else "episode"
         summaries = Summaries(self.agent, self.config.training.summary_episodes)
-        for event in collect_and_learn(self._bridge, self.agent):
+        for event in collect_and_learn(self._bridge, self.agent, self._scores, goes_on=self._goes_on):
             summary = summaries.observe(event)
             if summary is not None:
                 metrics.summary(summary)
@@ -151,7 +171,13 @@ class Training:
     def _save(self) -> None:
         # A restarted worker has used up a random stream, which a resumed run must not use again.
         starts = self._starts + len(self._bridge.ledger)
-        about = {"starts": starts, "evaluated": self._evaluated, "faults": self.faults}
+        about = {
+            "starts": starts,
+            "evaluated": self._evaluated,
+            "faults": self.faults,
+            "scores": self._scores.state_dict(),
+            "environment": self._bridge.snapshot(),
+        }
         save_checkpoint(self.run.checkpoints, self.agent, "step", about)
         self._saved_at = time.monotonic()
 

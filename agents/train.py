@@ -126,7 +126,7 @@ def _test(training: Training, options: argparse.Namespace, interrupts: Interrupt
 
 def _describe(training: Training) -> None:
     config, agent, run = training.config, training.agent, training.run
-    begins = f" | resumed at step {agent.steps:,}" if agent.steps else ""
+    begins = f" | {training.resumed}" if training.resumed else ""
     environment = f"{agent.spec.name}{training.engine}"
     sys.stdout.write(
         f"run {run.path} | preset {config.preset} | {environment} | device {agent.device}{begins}\n"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.actions import ActionCodec
-from bridge.errors import ActionError, DataError, SequenceError, UnsupportedError
+from bridge.errors import ActionError, DataError, ResumeError, SequenceError, UnsupportedError
 from bridge.faults import Ledger
 from bridge.types import Array, BehaviorSpec, EnvSpec, Int32Array, Steps
 
@@ -20,6 +20,9 @@ LOG = logging.getLogger("bridge")
 #: Numbers of vectors and rewards are cut to this size. Beyond it float32 has no odd numbers any more, and what training
 #: makes of them, squares of their products, stays finite below it.
 LARGEST = float(2**24)
+
+#: JSON values from which a bridge of the same spec goes on.
+Snapshot = dict[str, Any]
 
 
 class Bridge(ABC):
@@ -107,6 +110,27 @@ class Bridge(ABC):
         self.send(actions)
         return self.receive()
 
+    def snapshot(self) -> Snapshot | None:
+        """What `resume` needs to go on from the latest `Steps` in a new process, as JSON values.
+
+        None where that is not possible: a Unity player cannot be put into a state, and between `send` and `receive`
+        there is none.
+        """
+        return None if self._closed or self._sent or self._steps is None else self._snapshot()
+
+    def resume(self, snapshot: Snapshot) -> Steps:
+        """Instead of the first `reset`: returns the rows that wanted an action when the snapshot was taken.
+
+        Raises:
+            ResumeError: the environment does not come back to that state. `reset` starts it as if this had not been
+                tried.
+        """
+        self._refuse_closed()
+        self._sent = False
+        self._steps = None
+        self._steps = self._verified(self._resume(snapshot))
+        return self._steps
+
     def render(self) -> npt.NDArray[np.uint8]:
         """A picture of the (first) environment for a person, uint8 [H, W, 3]."""
         self._refuse_closed()
@@ -137,6 +161,12 @@ class Bridge(ABC):
 
     @abstractmethod
     def _close(self) -> None: ...
+
+    def _snapshot(self) -> Snapshot | None:
+        return None
+
+    def _resume(self, snapshot: Snapshot) -> Steps:  # noqa: ARG002
+        raise ResumeError(f"{self.env_spec.target} cannot be put back into a state.")
 
     def _render(self) -> npt.NDArray[np.uint8]:
         raise UnsupportedError(f"{self.env_spec.target} has no picture to render.")

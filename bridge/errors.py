@@ -27,6 +27,10 @@ class DataError(BridgeError):
     """The environment reported something that must not reach a replay: NaN, infinity, a shape it did not declare."""
 
 
+class ResumeError(BridgeError):
+    """An environment does not come back to the state of a snapshot; its open episodes are lost."""
+
+
 class LaunchError(BridgeError):
     """A build did not start, did not connect, or speaks another version of the protocol."""
 

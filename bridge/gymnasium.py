@@ -13,6 +13,7 @@ FIRST row of the next episode. Rows that want an action are always in the order 
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import importlib.metadata
 import os
@@ -20,7 +21,7 @@ import platform
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, SupportsFloat
 
@@ -30,8 +31,8 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from bridge.actions import CodecSettings, NativeActions, make_codec
-from bridge.base import Bridge
-from bridge.errors import DataError, UnsupportedError, UsageError
+from bridge.base import Bridge, Snapshot
+from bridge.errors import DataError, ResumeError, UnsupportedError, UsageError
 from bridge.images import image_layout
 from bridge.options import parse_options
 from bridge.pooling import PoolOptions
@@ -118,6 +119,26 @@ class _Row(NamedTuple):
     info: Mapping[str, Any]
 
 
+@dataclass
+class _Log:
+    """How the open episode of one environment came about.
+
+    Attributes:
+        seed: of the latest reset that had one.
+        generator: the state of the environment's random numbers when the episode began, as JSON values; None where it
+            began with the seed.
+        actions: of the agent, since then.
+    """
+
+    seed: int = 0
+    generator: dict[str, Any] | None = None
+    actions: list[list[int]] = field(default_factory=list)
+
+    def begin(self, generator: np.random.Generator | None) -> None:
+        self.generator = None if generator is None else dict(generator.bit_generator.state)
+        self.actions = []
+
+
 class GymnasiumBridge(Bridge):
     """See the module's docstring."""
 
@@ -153,6 +174,7 @@ class GymnasiumBridge(Bridge):
         self._next_episode = first_episode_id(worker, incarnation)
         self._is_seeded = False
         self._pending: list[Any] = []
+        self._logs = [_Log() for _ in environments]
 
     def _reset(self, seed: int | None) -> Steps:
         # Like a player's: of a reset with a seed the stream depends on that and the worker alone.
@@ -162,6 +184,8 @@ class GymnasiumBridge(Bridge):
 
     def _send(self, actions: Int32Array) -> None:
         self._pending = self._actions.to_environments(self.codec.encode(actions))
+        for log, action in zip(self._logs, actions.tolist(), strict=True):
+            log.actions.append(action)
 
     def _receive(self) -> Steps:
         ended: list[_Row] = []
@@ -196,10 +220,58 @@ class GymnasiumBridge(Bridge):
     def _begin(self, index: int, stream: tuple[int, int] | None = None) -> _Row:
         """The FIRST row of a new episode; with a seed and an incarnation, of new random streams."""
         seed = None if stream is None else seed_stream(stream[0], self._worker, stream[1], index)
-        observation, info = self._environments[index].reset(seed=seed)
+        environment = self._environments[index]
+        if seed is not None:
+            self._logs[index].seed = seed
+        self._logs[index].begin(None if seed is not None else environment.unwrapped.np_random)
+        observation, info = environment.reset(seed=seed)
         self._episodes[index] = self._next_episode
         self._next_episode += 1
         return _Row(self._episodes[index], StepType.FIRST, self._read(index, observation), 0.0, 1.0, info)
+
+    def _snapshot(self) -> Snapshot | None:
+        assert self._steps is not None
+        generators = [environment.unwrapped.np_random.bit_generator for environment in self._environments]
+        if not all(isinstance(generator, np.random.PCG64) for generator in generators):
+            return None
+        return {
+            "incarnation": self._incarnation,
+            "next_episode": self._next_episode,
+            "episodes": self._episodes,
+            "logs": [asdict(log) for log in self._logs],
+            "digest": _digest(self._steps.deciding),
+        }
+
+    def _resume(self, snapshot: Snapshot) -> Steps:
+        """Plays the open episodes again, from the random state in which they began and with the same actions."""
+        logs = [_Log(**log) for log in snapshot["logs"]]
+        if len(logs) != len(self._environments):
+            raise ResumeError(f"the snapshot is of {len(logs)} environments, found {len(self._environments)}.")
+        before = self._incarnation, self._next_episode, self._episodes
+        self._incarnation, self._next_episode = snapshot["incarnation"], snapshot["next_episode"]
+        self._episodes = list(snapshot["episodes"])
+        steps = self._steps_of([self._played_again(index, log) for index, log in enumerate(logs)])
+        if _digest(steps) != snapshot["digest"]:
+            self._incarnation, self._next_episode, self._episodes = before
+            raise ResumeError(
+                f"{self.env_spec.target} played again with the same seed and actions observes something else: its "
+                "random numbers are not all from np_random, or another version of it is installed."
+            )
+        self._logs, self._is_seeded = logs, True
+        return steps
+
+    def _played_again(self, index: int, log: _Log) -> _Row:
+        environment = self._environments[index]
+        observation, info = environment.reset(seed=log.seed)
+        if log.generator is not None:
+            environment.unwrapped.np_random.bit_generator.state = log.generator
+            observation, info = environment.reset()
+        reward: SupportsFloat = 0.0
+        native = self.codec.encode(np.array(log.actions, np.int32).reshape(-1, len(self.spec.actions.branches)))
+        for action in self._actions.to_environments(native):
+            observation, reward, _, _, info = environment.step(action)
+        step_type = StepType.MID if log.actions else StepType.FIRST
+        return _Row(self._episodes[index], step_type, self._read(index, observation), reward, 1.0, info)
 
     def _read(self, index: int, observation: Any) -> tuple[Array, ...]:
         try:
@@ -297,6 +369,14 @@ class ObservationPart:
             return self.convert(value)
         except (DataError, LookupError, TypeError, ValueError) as error:
             raise DataError(f"observation {self.spec.name!r}: {error}") from error
+
+
+def _digest(steps: Steps) -> str:
+    """Of what was observed and earned."""
+    digest = hashlib.sha256()
+    for array in (*steps.obs, *steps.mask, steps.step_type, steps.reward, steps.episode):
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def observation_parts(

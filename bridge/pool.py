@@ -9,13 +9,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
-from typing import Protocol
+from operator import methodcaller
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from bridge.base import Bridge
-from bridge.errors import BridgeError, ConnectionLostError, DataError, LaunchError, UsageError
+from bridge.base import Bridge, Snapshot
+from bridge.errors import BridgeError, ConnectionLostError, DataError, LaunchError, ResumeError, UsageError
 from bridge.faults import Fault
 from bridge.threads import DaemonExecutor
 from bridge.types import EnvSpec, Int32Array, Steps, StepType, concatenate
@@ -186,8 +187,27 @@ class Pool(Bridge):
             self._lost.clear()
         return steps
 
+    def _snapshot(self) -> Snapshot | None:
+        """None also while a worker is late or being started."""
+        if len(self._answering) < len(self._workers):
+            return None
+        snapshots = [worker.ask(methodcaller("snapshot")) for worker in self._workers]
+        if None in snapshots:
+            return None
+        return {"incarnations": [worker.incarnation for worker in self._workers], "workers": snapshots}
+
+    def _resume(self, snapshot: Snapshot) -> Steps:
+        if len(snapshot["workers"]) != len(self._workers):
+            raise ResumeError(f"the snapshot is of {len(snapshot['workers'])} workers, found {len(self._workers)}.")
+        parts = {}
+        for worker, incarnation, one in zip(self._workers, snapshot["incarnations"], snapshot["workers"], strict=True):
+            parts[worker.number] = worker.ask(methodcaller("resume", one))
+            worker.incarnation = incarnation
+        return self._joined(parts)
+
     def _render(self) -> npt.NDArray[np.uint8]:
-        return self._workers[0].render()
+        picture: npt.NDArray[np.uint8] = self._workers[0].ask(methodcaller("render"))
+        return picture
 
     def _close(self) -> None:
         closers = DaemonExecutor(len(self._workers), "pool-close")
@@ -298,9 +318,9 @@ class _Worker:
         self.open.update(steps.episode[~is_last].tolist())
         self.open.difference_update(steps.episode[is_last].tolist())
 
-    def render(self) -> npt.NDArray[np.uint8]:
-        picture: npt.NDArray[np.uint8] = self._thread.submit(lambda: self.bridge.render()).result()
-        return picture
+    def ask(self, question: Callable[[Bridge], Any]) -> Any:
+        """Asks the bridge something in its own thread, and waits for the answer."""
+        return self._thread.submit(lambda: question(self.bridge)).result()
 
     def close(self) -> None:
         """Ends the environment, whatever its thread is doing with it."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.actions import ActionCodec
-from bridge.base import Bridge
+from bridge.base import Bridge, Snapshot
 from bridge.channel import Channel, ClosedError, SilentError, hand_over
 from bridge.errors import ConnectionLostError, LaunchError
 from bridge.process import LEAVE_SECONDS, ChildProcess
@@ -156,6 +156,14 @@ class RemoteBridge(Bridge):
 
     def _receive(self) -> Steps:
         steps: Steps = self._answer()
+        return steps
+
+    def _snapshot(self) -> Snapshot | None:
+        snapshot: Snapshot | None = self._ask("snapshot")
+        return snapshot
+
+    def _resume(self, snapshot: Snapshot) -> Steps:
+        steps: Steps = self._ask("resume", snapshot)
         return steps
 
     def _render(self) -> npt.NDArray[np.uint8]:

@@ -45,6 +45,8 @@ def _serve(channel: Channel) -> None:
             "reset": bridge.reset,
             "step": bridge.step,
             "render": bridge.render,
+            "snapshot": bridge.snapshot,
+            "resume": bridge.resume,
         }
         while True:
             name, arguments = channel.receive()

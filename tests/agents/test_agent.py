@@ -443,7 +443,7 @@ def test_a_resumed_agent_is_one_that_never_stopped(sections: dict[str, Any]) -> 
     assert second.exploration_level == first.exploration_level
     found = []
     for agent in (first, second):
-        agent.forget_open_episodes()
+        agent.lose_open_episodes()
         actions, losses = [], []
         for rows in [rows for episode in range(8, 16) for rows in walk(5, episode)]:
             agent.observe(steps_of(SPEC, *rows))
@@ -497,7 +497,7 @@ def test_acting_before_anything_was_seen_is_an_error() -> None:
     with pytest.raises(RuntimeError, match=r"act\(\) before observe\(\)"):
         agent.act()
     feed(agent, [Row(0, FIRST)])
-    agent.forget_open_episodes()
+    agent.lose_open_episodes()
     with pytest.raises(RuntimeError, match=r"act\(\) before observe\(\)"):
         agent.act()
 

@@ -143,11 +143,22 @@ def test_types_and_shapes_also_of_nothing() -> None:
         assert getattr(nothing, name).dtype == dtype
 
 
-def test_forgotten_episodes_give_nothing() -> None:
+def test_a_lost_episode_gives_what_was_known_before_its_last_decision() -> None:
     nstep = NStep(3, 0.5, 1)
     three_steps(nstep)
-    nstep.forget_all()
+    decide(nstep, (0, 3, 13))
+    assert (nstep.open_episodes.tolist(), nstep.pending) == ([0], 1)
+    lost = nstep.lost(np.array([0, 77]))
+    assert shown(lost) == [(1, 11, 2 + 0.5 * 4, 0.25, 3), (2, 12, 4, 0.5, 3)], "bootstrapped from what came last"
+    assert (nstep.open_episodes.tolist(), nstep.pending) == ([], 0)
     assert shown(report(nstep, (0, LAST, 8, 0, -1))) == []
+
+
+def test_an_episode_that_is_lost_before_its_next_decision_loses_nothing() -> None:
+    nstep = NStep(3, 0.5, 1)
+    three_steps(nstep)
+    assert nstep.pending == 0
+    assert shown(nstep.lost(nstep.open_episodes)) == [(1, 11, 2 + 0.5 * 4, 0.25, 3), (2, 12, 4, 0.5, 3)]
 
 
 def test_the_state_goes_through_json_and_goes_on() -> None:

@@ -116,7 +116,7 @@ class Script:
         for doings in script:
             if doings == RESET:
                 self.open.clear()
-                self.agent.forget_open_episodes()
+                self.agent.lose_open_episodes()
                 doings = (ABSENT, GOES_ON, GOES_ON, ABSENT)
             self.exchange(doings)
 

@@ -220,7 +220,7 @@ class Bridge(ABC):
         """Values [N, ...] between -LARGEST and LARGEST; says once when it had to cut some."""
         if (np.abs(values) <= LARGEST).all():  # false for NaN, too
             return values
-        finite: npt.NDArray[np.bool_] = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
         if not finite.all():
             row = int(finite.argmin())
             raise DataError(

@@ -547,8 +547,8 @@ def pusher_sentence(target: str, mujoco_version: str, python_version: str) -> st
     """Why Pusher-v4 is refused from mujoco 3 on."""
     return (
         f"{target} needs mujoco 2.3.7 and so Python 3.11, found mujoco {mujoco_version} on Python {python_version}: "
-        "from mujoco 3 on the arm passes through the object (Gymnasium #950); use Python 3.11, or Pusher-v5, which is "
-        "a different task with other returns."
+        "from mujoco 3 on the arm passes through the object (Gymnasium #950); use Python 3.11. Pusher-v5 is a "
+        "different task with other returns, and there the arm still sinks into the object (Gymnasium #1576)."
     )
 
 

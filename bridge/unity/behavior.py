@@ -11,7 +11,7 @@ from mlagents_envs.communicator_objects.brain_parameters_pb2 import BrainParamet
 
 from bridge.actions import ActionCodec, CodecSettings, NativeActions, make_codec
 from bridge.errors import UnsupportedError, UsageError
-from bridge.types import BehaviorSpec, Float32Array, Int32Array
+from bridge.types import Array, BehaviorSpec, Float32Array, Int32Array
 from bridge.unity.decode import Sensor, sensors_of
 
 
@@ -85,9 +85,9 @@ class Behavior:
 
 def idle_actions(
     behaviors: Mapping[str, BrainParametersProto], infos: Mapping[str, Sequence[AgentInfoProto]]
-) -> dict[str, tuple[Float32Array, Int32Array]]:
+) -> dict[str, tuple[Array, Array]]:
     """Zeros for all agents that ask, by behaviour. One that has not been described yet cannot be answered."""
-    actions: dict[str, tuple[Float32Array, Int32Array]] = {}
+    actions: dict[str, tuple[Array, Array]] = {}
     for name, reported in infos.items():
         rows = sum(not info.done for info in reported)
         if rows and name in behaviors:

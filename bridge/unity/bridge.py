@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from bridge.base import Bridge
 from bridge.errors import ConnectionLostError, LaunchError, UnsupportedError
-from bridge.types import Array, Int32Array, Steps
+from bridge.types import Int32Array, Steps
 from bridge.unity.assembly import Assembly
-from bridge.unity.behavior import ActionSizes, Behavior, select
+from bridge.unity.behavior import Behavior, idle_actions, select
 from bridge.unity.launcher import PlayerLauncher
 from bridge.unity.watch import PictureWatch
 
@@ -88,7 +88,7 @@ class UnityBridge(Bridge):
                 if exchanges >= IDLE_EXCHANGES:
                     time.sleep(IDLE_SECONDS)
                 exchanges += 1
-                environment.send_actions(self._idle_actions())
+                environment.send_actions(idle_actions(environment.behaviors, environment.infos))
         except ConnectionLostError as error:
             if launching:
                 raise LaunchError(str(error)) from None
@@ -106,19 +106,9 @@ class UnityBridge(Bridge):
             f"{', '.join(sorted(self._environment.behaviors)) or 'none'}.{self._environment.causes()}"
         )
 
-    def _idle_actions(self) -> dict[str, tuple[Array, Array]]:
-        """Zeros for all agents that ask, by behaviour. One that has not been described yet cannot be answered."""
-        environment = self._environment
-        actions: dict[str, tuple[Array, Array]] = {}
-        for name, infos in environment.infos.items():
-            rows = sum(not info.done for info in infos)
-            if rows and name in environment.behaviors:
-                actions[name] = ActionSizes.of(environment.behaviors[name]).zeros(rows)
-        return actions
-
     def _send(self, actions: Int32Array) -> None:
         alone = self._environment.infos.keys() <= {self._behavior.full_name}
-        sent = {} if alone else self._idle_actions()
+        sent = {} if alone else idle_actions(self._environment.behaviors, self._environment.infos)
         native = self._assembly.native(actions)
         if len(native):
             none = np.zeros((len(native), 0), np.float32)

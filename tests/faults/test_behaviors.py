@@ -13,6 +13,7 @@ from agents.loop import Exchanged, collect_and_learn
 from bridge import EnvSpec, connect
 from bridge.errors import LaunchError
 from bridge.types import StepType
+from bridge.unity.bridge import IDLE_EXCHANGES, IDLE_SECONDS
 from tests.agents.scripted import small_agent
 from tests.bridge.unity.scripted import brain, info, replies, report, write_player
 from tests.faults.counts import counts
@@ -34,12 +35,20 @@ def test_another_version_is_told_within_a_second_with_both(tmp_path: Path, versi
     assert time.time() - connected_at(tmp_path / "Player-0-0.log") < 1
 
 
-@pytest.mark.parametrize("fault", ["never-connect", "no-behavior"])
-def test_waiting_for_what_never_comes_costs_little(fault: str) -> None:
+def test_waiting_for_a_connection_costs_little() -> None:
     began, cpu = time.monotonic(), time.process_time()
     with pytest.raises(LaunchError):
-        connect(simulated(fault, timeout=2.0))
+        connect(simulated("never-connect", timeout=2.0))
     assert time.process_time() - cpu < 0.3 * (time.monotonic() - began)
+
+
+def test_waiting_for_a_behavior_is_no_busy_loop(tmp_path: Path) -> None:
+    """Neither here nor in the player, which would step its empty scene as fast as it can."""
+    seconds = 2.0
+    player = write_player(tmp_path, [report({})] * 5000)
+    with pytest.raises(LaunchError, match="no agent of any behaviour asked for a decision"):
+        connect(EnvSpec("unity", str(player), {"timeout": seconds}))
+    assert IDLE_EXCHANGES < len(replies(tmp_path)) < 2 * (IDLE_EXCHANGES + seconds / IDLE_SECONDS)
 
 
 @pytest.mark.parametrize("messages", [1, 50, 300])

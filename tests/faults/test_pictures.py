@@ -45,6 +45,19 @@ def test_a_constant_picture_is_told_once_and_before_step_100(
     assert "xvfb-run" in said
 
 
+def test_a_picture_that_has_changed_once_may_stand_still(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    values = [0.5, 0.25, *[0.5] * 2 * STEPS]
+    scene = [
+        report({"B": [info(0, picture(value))]}, [] if index else [brain("B", 3)]) for index, value in enumerate(values)
+    ]
+    spec = EnvSpec("unity", str(write_player(tmp_path, scene)), {"timeout": 10.0})
+    with caplog.at_level(logging.WARNING, "bridge.unity"), connect(spec) as bridge:
+        bridge.reset()
+        for _ in values[1:]:
+            bridge.step([[0]])
+    assert not caplog.records
+
+
 def gridworld(exchanges: int) -> Iterator[tuple[BehaviorSpec, Steps]]:
     """The rows of random play."""
     rng = np.random.default_rng(0)

@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +104,12 @@ def train(venv: Path, seed: int, steps: int, minutes: float, base_port: int, res
                     break
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGINT)
-            code = process.wait(PATIENCE)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(PATIENCE)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait()
     curve = read_curve(folder / "GridWorld")
     if code or not curve or not (folder / "GridWorld.onnx").exists():
         raise RuntimeError(
@@ -144,6 +147,8 @@ def main() -> None:
     parser.add_argument("--base-port", type=int, default=5005, help="of the trainer; must be free")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs") / "benchmarks", help="where the runs lie")
     options = parser.parse_args()
+    # A script's background command inherits an ignored SIGINT, and so would the trainer: it could not be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     venv = options.venv.expanduser().absolute()
     if not (venv / "bin" / "mlagents-learn").exists():
         create(venv, options.python)

@@ -4,6 +4,7 @@ import importlib
 import json
 import signal
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -25,30 +26,27 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def write_events(folder: Path, events: list[tuple[str, int, float, float]]) -> None:
-    """(tag, step, value, wall time) as ML-Agents writes them."""
+    """(tag, step, value, seconds from now) as ML-Agents writes them, after the event of now that each file begins with."""
     writer = EventFileWriter(str(folder))
-    for tag, step, value, wall_time in events:
+    now = time.time()
+    for tag, step, value, seconds in events:
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
-        writer.add_event(Event(wall_time=wall_time, step=step, summary=summary))
+        writer.add_event(Event(wall_time=now + seconds, step=step, summary=summary))
     writer.close()
 
 
 def test_the_curve_is_steps_returns_and_seconds(benchmark: ModuleType, tmp_path: Path) -> None:
-    write_events(
-        tmp_path,
-        [
-            ("Environment/Episode Length", 5000, 20.0, 150.0),
-            (benchmark.REWARD, 5000, -0.5, 150.0),
-            (benchmark.REWARD, 10000, 0.25, 201.5),
-        ],
-    )
+    events = [("Environment/Episode Length", 5000, 20.0, 500.0)]
+    events += [(benchmark.REWARD, 5000, -0.5, 500.0), (benchmark.REWARD, 10000, 0.25, 1015.0)]
+    write_events(tmp_path, events)
     curve = benchmark.read_curve(tmp_path)
     assert [(steps, reward) for steps, reward, _ in curve] == [(5000, -0.5), (10000, 0.25)]
-    assert curve[1][2] - curve[0][2] == pytest.approx(51.5)
+    assert [seconds for _, _, seconds in curve] == pytest.approx([500.0, 1015.0], abs=100.0)
 
 
 def test_a_run_without_points_has_an_empty_curve(benchmark: ModuleType, tmp_path: Path) -> None:
-    write_events(tmp_path, [("Policy/Entropy", 5000, 1.6, 150.0)])
+    assert benchmark.read_curve(tmp_path / "nothing") == []
+    write_events(tmp_path, [("Policy/Entropy", 5000, 1.6, 50.0)])
     assert benchmark.read_curve(tmp_path) == []
 
 

@@ -95,6 +95,13 @@ def test_gymnasium_numbers_that_are_not_finite_are_refused_and_named(where: str,
         assert name in str(caught.value)
 
 
+def test_an_observation_that_is_missing_is_named() -> None:
+    with gym("missing", 0.0) as bridge, pytest.raises(DataError) as caught:
+        played(bridge)
+    assert "episode 1 (worker 0, environment 1)" in str(caught.value)
+    assert "observation 'numbers' is missing, but its space declares it" in str(caught.value)
+
+
 @pytest.mark.parametrize("where", GYM_PLACES)
 def test_a_worker_s_numbers_that_are_not_finite_are_refused_and_named(where: str) -> None:
     with gym(where, float("nan"), workers=2) as bridge, pytest.raises(DataError) as caught:

@@ -16,7 +16,7 @@ class Garbage(gymnasium.Env[Any, Any]):
     """Two numbers and a gray picture. Every second environment that is made reports garbage, the others never do.
 
     Args:
-        where: `numbers`, `picture` or `reward`.
+        where: `numbers`, `picture`, `reward`, or `missing` for an observation without numbers.
         value: the garbage.
         step: in which step of an episode, from 1, it comes.
         every: in each later step, too.
@@ -52,6 +52,8 @@ class Garbage(gymnasium.Env[Any, Any]):
         if self._is_due:
             numbers[1] = self._bad.get("numbers", numbers[1])
             picture[0, 0] = self._bad.get("picture", 0)
+            if "missing" in self._bad:
+                return {"picture": picture}
         return {"numbers": numbers, "picture": picture}
 
 

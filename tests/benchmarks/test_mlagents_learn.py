@@ -26,7 +26,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def write_events(folder: Path, events: list[tuple[str, int, float, float]]) -> None:
-    """(tag, step, value, seconds from now) as ML-Agents writes them, after the event of now that each file begins with."""
+    """(tag, step, value, seconds from now) as ML-Agents writes them; a file begins with an event of now."""
     writer = EventFileWriter(str(folder))
     now = time.time()
     for tag, step, value, seconds in events:

@@ -96,19 +96,24 @@ class DQNAgent:
         self.episodes += int(ended.sum())
         self._exploration.forget(steps.episode[ended])
         self._exploration.forget(steps.lost)
-        frames = np.full(len(steps), -1, np.int64)
-        kept = steps.discount > 0  # what counts for nothing need not be stored
-        rows: Any = slice(None) if kept.all() else kept
-        obs = self.inputs(steps.obs, rows)
-        frames[rows] = self.replay.append(obs, self.layout.flat_mask(steps.mask)[rows])
-        self._norms_take_in(obs)
-        rewards = self._shaped(steps)
+        frames = self.store(steps)
+        rewards = self.shaped(steps)
         self._complete(self._nstep.lost(steps.lost))
         self._complete(self._nstep.reported(steps.episode, steps.step_type, rewards, steps.discount, frames))
         self._frames = frames[steps.wants_action]
         self._deciding = steps.deciding
         self._follow_target("steps", self.steps)
         self._follow_target("episodes", self.episodes)
+
+    def store(self, steps: Steps) -> npt.NDArray[np.int64]:
+        """Puts the rows' observations into the replay; returns their frames there, int64 [N], -1 for one not stored."""
+        frames = np.full(len(steps), -1, np.int64)
+        kept = steps.discount > 0  # what counts for nothing need not be stored
+        rows: Any = slice(None) if kept.all() else kept
+        obs = self.inputs(steps.obs, rows)
+        frames[rows] = self.replay.append(obs, self.layout.flat_mask(steps.mask)[rows])
+        self._norms_take_in(obs)
+        return frames
 
     def _complete(self, transitions: Transitions) -> None:
         self.replay.complete(transitions)
@@ -216,7 +221,7 @@ class DQNAgent:
         target: list[Tensor] = list(self.target_network.parameters())
         torch._foreach_lerp_(target, online, weight)
 
-    def _shaped(self, steps: Steps) -> npt.NDArray[np.float32]:
+    def shaped(self, steps: Steps) -> npt.NDArray[np.float32]:
         """Rewards to learn from: with `training.failure_reward`, an early termination earns that instead."""
         failure = self.config.training.failure_reward
         if failure is None:

@@ -13,19 +13,34 @@ if __name__ == "__main__":
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from agents.agent import DQNAgent
 from agents.checkpoint import find_checkpoint
-from agents.commandline import EVALUATE_OPTIONS, Parser, add_config_options, add_run_options, config_values, run_command
+from agents.commandline import (
+    EVALUATE_OPTIONS,
+    TRAIN_OPTIONS,
+    Parser,
+    add_config_options,
+    add_run_options,
+    config_values,
+    run_command,
+)
 from agents.config import ConfigError, build_config, load_config, merged
+from agents.evaluation import Evaluation
+from agents.extras import load_exporting
 from agents.runs import existing_run
 from agents.session import check_seed, checkpoint_to_test, open_test, result_file, run_test
+
+#: What a model file is played on; a run has its own environment.
+FILE_OPTIONS = {option: TRAIN_OPTIONS[option] for option in ("--backend", "--build", "--env", "--behavior")}
 
 
 def make_parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
-        usage="%(prog)s --run-id NAME [options]",
+        usage="%(prog)s --run-id NAME [options] | --onnx FILE.onnx --build NAME | --env ID [options]",
         description="Play a trained agent greedily in an environment of its own, on fixed seeds. The result is printed "
         "and saved as JSON beside the run. Defaults are in brackets; the run may have others.",
     )
@@ -35,18 +50,26 @@ def make_parser() -> Parser:
         choices=("latest", "best"),
         help="which one is tested; default: the one that the run's own test plays (evaluation.policy)",
     )
-    add_config_options(parser, EVALUATE_OPTIONS, ["evaluation"])
+    parser.add_argument(
+        "--onnx", type=Path, metavar="FILE.onnx", help="test a model file instead of a run, on --build or --env"
+    )
+    add_config_options(parser, {**EVALUATE_OPTIONS, **FILE_OPTIONS}, ["evaluation"])
     return parser
 
 
 def main(argv: Sequence[str], interrupts: Interrupts) -> int:
     options = make_parser().parse(argv)
-    if not options.run_id:
-        raise ConfigError("--run-id is missing: the run to evaluate.")
-    run = existing_run(options.results_dir, options.run_id)
     values = config_values(options)
     if "episodes" in values.get("evaluation", {}):
         values["evaluation"].setdefault("steps", 0)  # a preset's test may count steps instead
+    if options.onnx is not None:
+        return _test_file(options.onnx, options.run_id, values, interrupts)
+    if not options.run_id:
+        raise ConfigError("--run-id is missing: the run to evaluate.")
+    for option, path in FILE_OPTIONS.items():
+        if path.partition(".")[2] in values.get("environment", {}):
+            raise ConfigError(f"{option} belongs to --onnx: a run is tested on the environment that it has.")
+    run = existing_run(options.results_dir, options.run_id)
     trained = load_config(run.config)
     config = build_config(merged(trained.model_dump(), values))
     check_seed(config, trained)
@@ -58,9 +81,24 @@ def main(argv: Sequence[str], interrupts: Interrupts) -> int:
             evaluation = run_test(config, bridge, agent, run, checkpoint, interrupts.requested)
         except InterruptedError:
             raise KeyboardInterrupt from None
-    file = result_file(config, run, checkpoint)
-    sys.stdout.write("\n".join([f"test of {checkpoint.name}:", *evaluation.lines(), f"saved as {file}"]) + "\n")
+    _show(checkpoint.name, evaluation, result_file(config, run, checkpoint))
     return 0
+
+
+def _test_file(file: Path, run_id: str | None, values: dict[str, Any], interrupts: Interrupts) -> int:
+    if run_id:
+        raise ConfigError("--run-id tests a run and --onnx a file: give one of them.")
+    with interrupts.held():
+        try:
+            evaluation, saved = load_exporting("play").play_file(file, values, interrupts.requested)
+        except InterruptedError:
+            raise KeyboardInterrupt from None
+    _show(file.name, evaluation, saved)
+    return 0
+
+
+def _show(what: str, evaluation: Evaluation, saved: Path) -> None:
+    sys.stdout.write("\n".join([f"test of {what}:", *evaluation.lines(), f"saved as {saved}"]) + "\n")
 
 
 if __name__ == "__main__":

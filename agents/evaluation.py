@@ -7,14 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, pstdev
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from agents.agent import DQNAgent
 from agents.config import EvaluationConfig
 from agents.scores import EpisodeResult, Scores
-from bridge import Bridge
+from bridge import Bridge, Steps
+
+
+class Player(Protocol):
+    """What is tested: an agent, or whatever else chooses actions."""
+
+    def choose(self, rows: Steps, epsilon: float, rng: np.random.Generator) -> npt.NDArray[np.int32]:
+        """Actions for deciding rows without any memory, at random with probability epsilon. int32 [N, branches]."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ class Evaluation:
 
 def evaluate(
     bridge: Bridge,
-    agent: DQNAgent,
+    player: Player,
     settings: EvaluationConfig,
     *,
     episodes: int,
@@ -116,7 +123,7 @@ def evaluate(
         if should_stop is not None and should_stop():
             raise InterruptedError("the evaluation was interrupted.")
         deciding = rows.deciding
-        actions = agent.choose(deciding, settings.epsilon, rng)
+        actions = player.choose(deciding, settings.epsilon, rng)
         for branch, count in enumerate(counts):
             count += np.bincount(actions[:, branch], minlength=len(count))
         rows = bridge.step(actions)

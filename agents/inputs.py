@@ -33,12 +33,12 @@ class NetworkInputs:
 
     def __init__(self, spec: BehaviorSpec, words: Sequence[str], downsample: int) -> None:
         self.indices = _selected(spec, words)
-        self._step = downsample
+        self.downsample = downsample
         self.specs = tuple(self._thinned(spec.observations[index]) for index in self.indices)
 
     def __call__(self, obs: Sequence[Array], rows: Any = slice(None)) -> tuple[Array, ...]:
         """The environment's observations, each [N, ...], to the network's; `rows` picks rows."""
-        step = self._step
+        step = self.downsample
         chosen = [obs[index] for index in self.indices]
         if step > 1:
             chosen = [np.ascontiguousarray(a[:, :, ::step, ::step]) if a.ndim == 4 else a for a in chosen]
@@ -48,7 +48,7 @@ class NetworkInputs:
         if spec.kind != "image":
             return spec
         channels, height, width = spec.shape
-        return replace(spec, shape=(channels, -(-height // self._step), -(-width // self._step)))
+        return replace(spec, shape=(channels, -(-height // self.downsample), -(-width // self.downsample)))
 
 
 def _selected(spec: BehaviorSpec, words: Sequence[str]) -> list[int]:

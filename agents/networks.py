@@ -20,10 +20,13 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "elu": nn.ELU}
 
 
 class RunningNorm(nn.Module):
-    """Scales an observation by the running mean and deviation of what `update` has seen, clipped to +-10.
+    """Scales an observation by the running mean and deviation of what `update` has seen, clipped to +-`LIMIT`.
 
     Statistics are of each element of vectors [N, size], or of each channel of images [N, size, H, W].
     """
+
+    EPS = 1e-8
+    LIMIT = 10.0
 
     mean: Tensor
     var: Tensor
@@ -52,7 +55,8 @@ class RunningNorm(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         # Batch normalisation with given statistics is this very formula, in one pass.
-        return nn.functional.batch_norm(values.float(), self.mean, self.var, eps=1e-8).clamp_(-10.0, 10.0)
+        normalized = nn.functional.batch_norm(values.float(), self.mean, self.var, eps=self.EPS)
+        return normalized.clamp_(-self.LIMIT, self.LIMIT)
 
 
 class QNetwork(nn.Module):
@@ -68,6 +72,10 @@ class QNetwork(nn.Module):
         hidden: units of the fully connected layers.
         dueling: state value plus advantages centred per branch (arXiv 1511.06581; BDQ, arXiv 1711.08946).
         normalize: images and vectors, but not goals, pass a `RunningNorm`; otherwise images are scaled to 0..1.
+
+    Attributes:
+        images, goals: the indices of these observations.
+        vectors: the indices of those that join the encoded images as they are.
 
     Raises:
         ValueError: an image too small for the encoder, or a goal to multiply with but no image.
@@ -88,25 +96,25 @@ class QNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.observations = tuple(observations)
-        self._images = [i for i, item in enumerate(observations) if item.kind == "image"]
-        self._goals = [i for i, item in enumerate(observations) if item.kind == "vector" and item.is_goal]
+        self.images = [i for i, item in enumerate(observations) if item.kind == "image"]
+        self.goals = [i for i, item in enumerate(observations) if item.kind == "vector" and item.is_goal]
         plain = [i for i, item in enumerate(observations) if item.kind == "vector" and not item.is_goal]
-        self._goal = goal if self._goals else "concat"
-        if self._goal != "concat" and not self._images:
+        self.goal = goal if self.goals else "concat"
+        if self.goal != "concat" and not self.images:
             raise ValueError(
                 f"network.goal {goal} multiplies an image with the goal, but there is no image; use concat."
             )
-        self._vectors = sorted(plain + self._goals) if self._goal == "concat" else plain
-        copies = 1 if self._goal == "concat" else sum(observations[i].shape[0] for i in self._goals)
+        self.vectors = sorted(plain + self.goals) if self.goal == "concat" else plain
+        copies = 1 if self.goal == "concat" else sum(observations[i].shape[0] for i in self.goals)
         self.encoders = nn.ModuleList(
             _conv_encoder(observations[i].shape, copies if goal == "gate" else 1, encoder, ACTIVATIONS[activation])
-            for i in self._images
+            for i in self.images
         )
-        normalized = sorted(self._images + plain) if normalize else []
+        normalized = sorted(self.images + plain) if normalize else []
         self.norms = nn.ModuleDict({str(i): RunningNorm(observations[i].shape[0]) for i in normalized})
-        width = sum(_encoded_size(observations[i].shape, encoder) for i in self._images)
-        width *= copies if self._goal == "product" else 1
-        width += sum(observations[i].shape[0] for i in self._vectors)
+        width = sum(_encoded_size(observations[i].shape, encoder) for i in self.images)
+        width *= copies if self.goal == "product" else 1
+        width += sum(observations[i].shape[0] for i in self.vectors)
         self.body = _mlp(width, hidden, ACTIVATIONS[activation], layer_norm)
         last = hidden[-1] if hidden else width
         layout = BranchLayout(branches)
@@ -116,17 +124,17 @@ class QNetwork(nn.Module):
         centre = torch.zeros(layout.total, layout.total)
         for start, size in zip(layout.offsets, layout.sizes, strict=True):
             centre[start : start + size, start : start + size] = 1.0 / size
-        self.register_buffer("_centre", centre, persistent=False)
+        self.register_buffer("centre", centre, persistent=False)
 
     def forward(self, obs: Sequence[Tensor]) -> Tensor:
-        parts = [self._encoded(obs, index, encode) for index, encode in zip(self._images, self.encoders, strict=True)]
-        parts += [self.norms[str(i)](obs[i]) if str(i) in self.norms else obs[i] for i in self._vectors]
+        parts = [self._encoded(obs, index, encode) for index, encode in zip(self.images, self.encoders, strict=True)]
+        parts += [self.norms[str(i)](obs[i]) if str(i) in self.norms else obs[i] for i in self.vectors]
         features = self.body(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))
         advantage: Tensor = self.advantage(features)
         if self.value is None:
             return advantage
         value: Tensor = self.value(features)
-        return value + advantage - advantage @ self._centre  # type: ignore[operator]
+        return value + advantage - advantage @ self.centre  # type: ignore[operator]
 
     def update_norms(self, obs: Sequence[Tensor]) -> None:
         """Running statistics take in new observations."""
@@ -136,15 +144,15 @@ class QNetwork(nn.Module):
     def _encoded(self, obs: Sequence[Tensor], index: int, encode: nn.Module) -> Tensor:
         name = str(index)
         image = self.norms[name](obs[index]) if name in self.norms else obs[index].float() * (1.0 / 255.0)
-        if self._goal == "gate":
+        if self.goal == "gate":
             image = (self._goal_of(obs)[:, :, None, None, None] * image[:, None]).flatten(1, 2)  # [batch, G * C, H, W]
         features: Tensor = encode(image)
-        if self._goal == "product":
+        if self.goal == "product":
             features = (self._goal_of(obs)[:, :, None] * features[:, None]).flatten(1)  # [batch, G * features]
         return features
 
     def _goal_of(self, obs: Sequence[Tensor]) -> Tensor:
-        return torch.cat([obs[i] for i in self._goals], dim=1)  # [batch, G]
+        return torch.cat([obs[i] for i in self.goals], dim=1)  # [batch, G]
 
 
 def summary(network: nn.Module) -> str:

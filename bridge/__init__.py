@@ -3,7 +3,7 @@
 `connect(EnvSpec("unity", "GridWorld"))` opens an environment; see `bridge.base.Bridge` for what to do with it.
 """
 
-from bridge.actions import ActionCodec, CodecSettings
+from bridge.actions import ActionCodec, CodecSettings, NativeActions
 from bridge.base import Bridge
 from bridge.connect import connect
 from bridge.errors import (
@@ -48,6 +48,7 @@ __all__ = [
     "Fault",
     "LaunchError",
     "Ledger",
+    "NativeActions",
     "ObsSpec",
     "ResumeError",
     "SensorReport",

@@ -63,10 +63,12 @@ class ActionCodec:
     Attributes:
         name: the codec's name; never `auto`.
         tables: per agent branch [size, dims], int32 for discrete natives and float32 for continuous ones.
+        native: what they make.
     """
 
     name: str
     tables: tuple[Array, ...]
+    native: NativeActions
 
     @property
     def spec(self) -> ActionSpec:
@@ -126,7 +128,7 @@ def make_codec(native: NativeActions, settings: CodecSettings) -> ActionCodec:
         tables = (_one_joint_table(native),)
     else:
         tables = _level_tables(native, settings.levels)
-    return ActionCodec(name, tables)
+    return ActionCodec(name, tables, native)
 
 
 def _index_tables(branches: tuple[int, ...], offset: int) -> tuple[Int32Array, ...]:

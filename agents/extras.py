@@ -1,0 +1,28 @@
+"""Modules that need packages which are not always installed."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from agents.config import ConfigError
+
+#: What the extra `export` brings.
+EXPORT = ("onnx", "onnxruntime")
+
+
+def load_exporting(name: str) -> ModuleType:
+    """The module `agents.exporting.<name>`.
+
+    Raises:
+        ConfigError: onnx or onnxruntime is not installed.
+    """
+    try:
+        return importlib.import_module(f"agents.exporting.{name}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in EXPORT:
+            raise
+        raise ConfigError(
+            f"model files need the package {error.name}, which is not installed: pip install {' '.join(EXPORT)} "
+            '(or install this project with its extra: pip install -e ".[export]").'
+        ) from None

@@ -88,6 +88,15 @@ def taken(address: str, port: int = 0) -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+def can_listen(address: str) -> bool:
+    """Whether this machine has it: not all have IPv6."""
+    try:
+        with taken(address):
+            return True
+    except OSError:
+        return False
+
+
 def free_port() -> int:
     """A port on which nobody listens."""
     with taken("127.0.0.1") as port:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agents.agent import DQNAgent, Update
-from agents.loop import EpisodeEnded, Event, Exchanged, Updated, collect_and_learn
+from agents.loop import PHASES, EpisodeEnded, Event, Exchanged, Updated, collect_and_learn
 from bridge import EnvSpec, connect
 from tests.agents.scripted import (
     FIRST,
@@ -122,14 +122,24 @@ def test_an_exchange_is_over_when_its_episodes_are_told() -> None:
     ]
 
 
-def test_starting_again_forgets_the_open_episodes() -> None:
-    """As a resumed run does: what was open will never end."""
+def test_an_exchange_tells_what_was_sent_and_where_its_time_went() -> None:
+    bridge = Playback(SPEC, *EXCHANGES)
+    events = run(bridge, small_agent(SPEC, learner={"learning_starts": 0}), 4)
+    exchanges = [event for event in events if isinstance(event, Exchanged)]
+    for event, sent in zip(exchanges, bridge.sent, strict=True):
+        np.testing.assert_array_equal(event.actions, sent)
+        assert tuple(event.seconds) == PHASES
+        assert all(seconds > 0 for seconds in event.seconds.values())
+
+
+def test_starting_again_ends_the_open_episodes_where_they_are_known() -> None:
+    """What was open will never end; the two decisions whose outcome came before the reset have one step each."""
     agent = small_agent(SPEC, learner={"learning_starts": 100, "n_step": 3})
     run(Playback(SPEC, *EXCHANGES), agent, 1)
     before = len(agent.replay)
     run(Playback(SPEC, [Row(2, FIRST, 100)], [Row(2, LAST, 101, 1.0, True)]), agent, 1)
     batch = everything(agent.replay)
-    assert len(agent.replay) == before + 1
+    assert len(agent.replay) == before + 2 + 1
     assert batch.obs_tm1[0][-1] == 100
     assert batch.reward_t[-1] == 1.0
 

@@ -19,7 +19,8 @@ from agents.checkpoint import find_checkpoint, read_about, restore_checkpoint, r
 from agents.config import Config, load_config
 from agents.interrupts import Interrupts
 from agents.runs import RunFolder
-from agents.session import Training, checkpoint_to_test
+from agents.session import checkpoint_to_test
+from agents.training import Training
 from bridge import connect
 from tests.agents.commands import COUNTER, EVALUATE, SMALL, TRAIN, call
 from tests.agents.saving import state_of
@@ -67,8 +68,8 @@ def test_a_run_leaves_its_config_curves_checkpoint_and_test(results: Path) -> No
         "checkpoints",
         "config.yaml",
         "evaluations",
+        "metrics.jsonl",
     ]
-    assert len(names) == 4
     config = load_config(run.config)
     assert (config.preset, config.learner.gamma, config.training.seed) == ("vector", 0.5, 3)
     assert config.environment.env == "tests.agents.witness:Witness-v0"
@@ -235,16 +236,6 @@ def test_a_resumed_run_goes_on(results: Path) -> None:
     assert (agent.steps, agent.episodes) == (500, 100)
     assert len(agent.replay) > 400  # what was seen before the stops is still there
     assert len(read_curves(run.path).Tensors("model/text_summary")) == 1
-
-
-def test_a_resumed_run_sees_new_episodes(results: Path) -> None:
-    """The environment's random stream is not restored, but it must not begin again either."""
-    play(results, *WITNESS, "--steps", "50")
-    for steps in ("100", "150"):
-        play(results, "--resume", "--steps", steps)
-    begins = [begin for witness in Witness.made[::2] for begin in witness.begins]
-    assert len(set(begins)) == len(begins) == 33
-    assert Witness.made[1].begins == Witness.made[3].begins == Witness.made[5].begins
 
 
 def test_a_resumed_run_keeps_the_rhythm_of_its_evaluations(results: Path) -> None:

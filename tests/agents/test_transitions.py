@@ -65,6 +65,7 @@ class Episode:
     rewards: list[float] = field(default_factory=list)
     ended: bool = False
     terminated: bool = False
+    cut: bool = False  # by a reset
 
 
 @dataclass
@@ -81,7 +82,7 @@ def transitions_of(episode: Episode, n: int, gamma: float) -> dict[int, Expected
     last = len(episode.rewards)
     for start, number in enumerate(episode.numbers[:last]):
         end = min(start + n, last)
-        if end - start < n and not episode.ended:
+        if end - start < n and not (episode.ended or episode.cut):
             continue
         reward = sum(gamma**i * r for i, r in enumerate(episode.rewards[start:end]))
         over = episode.terminated and end == last
@@ -115,6 +116,8 @@ class Script:
     def play(self, script: Sequence[tuple[int, ...]]) -> None:
         for doings in script:
             if doings == RESET:
+                for episode in self.open.values():
+                    self.episodes[episode].cut = True
                 self.open.clear()
                 self.agent.lose_open_episodes()
                 doings = (ABSENT, GOES_ON, GOES_ON, ABSENT)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
 
 from agents.agent import DQNAgent, Update
 from agents.scores import EpisodeResult, Scores
 from bridge import Bridge
+
+#: Where the time of an exchange goes: choosing actions; sending them and waiting for the answer; gradient steps;
+#: putting the answer into the replay. A GPU still works while the CPU goes on, so there the borders are blurred.
+PHASES = ("acting", "environment", "learning", "storing")
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,15 @@ class EpisodeEnded:
 @dataclass(frozen=True)
 class Exchanged:
     """Every deciding agent acted and the environment answered; `agent.steps` has grown. Between two of these the
-    agent and the environment are in a consistent state: a checkpoint may be written, the run may stop."""
+    agent and the environment are in a consistent state: a checkpoint may be written, the run may stop.
+
+    Attributes:
+        actions: that were sent, int32 [M, branches].
+        seconds: spent in each of `PHASES`.
+    """
+
+    actions: npt.NDArray[np.int32]
+    seconds: dict[str, float]
 
 
 Event = Updated | EpisodeEnded | Exchanged
@@ -51,11 +68,20 @@ def collect_and_learn(
         scores.observe(steps)
         agent.observe(steps)
     while True:
-        bridge.send(agent.act())
+        clock = [time.perf_counter()]
+        actions = agent.act()
+        clock.append(time.perf_counter())
+        bridge.send(actions)
+        clock.append(time.perf_counter())
         for update in agent.learn():
             yield Updated(update)
+        clock.append(time.perf_counter())
         steps = bridge.receive()
+        clock.append(time.perf_counter())
         agent.observe(steps)
+        clock.append(time.perf_counter())
+        acting, sending, learning, receiving, storing = (end - start for start, end in pairwise(clock))
+        seconds = dict(zip(PHASES, (acting, sending + receiving, learning, storing), strict=True))
         for result in scores.observe(steps):
             yield EpisodeEnded(result)
-        yield Exchanged()
+        yield Exchanged(actions, seconds)

@@ -1,43 +1,57 @@
-"""Curves as TensorBoard events. x is agent steps throughout."""
+"""Curves as TensorBoard events and as lines of `metrics.jsonl`, with the same names. x is agent steps throughout."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
 from agents.evaluation import Evaluation
+from agents.history import History
 from agents.summary import Summary
-from bridge import Ledger
+from bridge import Fault
 
-#: Curves are at most so far behind.
+#: TensorBoard's curves are at most so far behind.
 FLUSH_SECONDS = 10
 
 
-class TensorBoardMetrics:
-    """Writes a run's curves into its folder.
-
-    Tags: `run/score`, `run/length`, `run/episodes`, `model/loss`, `model/epsilon` (the temperature, for Boltzmann),
-    `model/q`, `model/td_error`, `model/grad_norm`, `model/updates`, `replay/size`, `speed/steps_per_second`,
-    `eval/score`, `eval/success`, `faults/count` and `faults/lost_transitions` from the first fault on, and
-    `run/<metric>` for what the environment says besides.
+class Metrics:
+    """Writes a run's curves into its folder. `docs/runs.md` lists their names.
 
     Args:
         folder: of the run.
         resumed_at: agent steps of the checkpoint with which a run goes on; None for a new run.
+        seconds: that the run has taken before.
+
+    Every method may raise `OSError`: the disk is full, for instance.
     """
 
-    def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
+    def __init__(self, folder: Path, resumed_at: int | None = None, seconds: float = 0.0) -> None:
+        self.history = History(folder, resumed_at, seconds)
         # What was written after the checkpoint happens again: TensorBoard drops it, from the purge step on.
         purge_step = None if resumed_at is None else resumed_at + 1
+        self._is_new = resumed_at is None
         self._writer = SummaryWriter(str(folder), purge_step=purge_step, flush_secs=FLUSH_SECONDS)
+
+    def start(self, steps: int, episodes: int, about: dict[str, Any], model: str) -> None:
+        """The run begins or goes on.
+
+        Args:
+            about: JSON values that say what is trained.
+            model: a preformatted description.
+        """
+        self.history.append("start", steps, episodes, about)
+        if self._is_new:
+            self._writer.add_text("model", "    " + model.replace("\n", "\n    "))
 
     def summary(self, summary: Summary) -> None:
         values = {
             **{f"run/{name}": value for name, value in summary.metrics.items()},
             "run/score": summary.score,
             "run/length": summary.length,
-            "run/episodes": summary.episodes,
             "model/loss": summary.loss,
             "model/epsilon": summary.level,
             "model/q": summary.q,
@@ -46,25 +60,74 @@ class TensorBoardMetrics:
             "model/updates": summary.updates,
             "replay/size": summary.replay_size,
             "speed/steps_per_second": summary.steps_per_second,
+            **{f"time/{phase}": part for phase, part in summary.time_parts.items()},
         }
-        for tag, value in values.items():
-            if value is not None:
-                self._writer.add_scalar(tag, value, summary.steps)
+        known = {name: value for name, value in values.items() if value is not None}
+        self.history.append("summary", summary.steps, summary.episodes, {**known, "actions": summary.actions})
+        self._scalars({**known, "run/episodes": summary.episodes}, summary.steps)
+        self._actions("actions", summary.actions, summary.steps)
 
-    def faults(self, ledger: Ledger, steps: int) -> None:
-        """What the training environment has lost so far."""
-        if len(ledger):
-            self._writer.add_scalar("faults/count", len(ledger), steps)
-            self._writer.add_scalar("faults/lost_transitions", ledger.lost, steps)
+    def evaluation(self, evaluation: Evaluation, steps: int, episodes: int, *, is_best: bool) -> None:
+        """An evaluation in training, and whether no earlier one was better."""
+        said = {"best": is_best, "scores": evaluation.scores, "actions": evaluation.action_counts}
+        self.history.append("evaluation", steps, episodes, {**_result("eval", evaluation), **said})
+        self._scalars(_result("eval", evaluation), steps)
+        self._actions("eval_actions", evaluation.action_counts, steps)
 
-    def evaluation(self, evaluation: Evaluation, steps: int) -> None:
-        self._writer.add_scalar("eval/score", evaluation.mean, steps)
-        if evaluation.success_rate is not None:
-            self._writer.add_scalar("eval/success", evaluation.success_rate, steps)
+    def test(self, evaluation: Evaluation, steps: int, episodes: int) -> None:
+        """The test at the end of the run, which has learned from so many steps and episodes."""
+        said = {
+            "checkpoint": evaluation.about["checkpoint"],
+            "epsilon": evaluation.epsilon,
+            "seed": evaluation.seed,
+            "scores": evaluation.scores,
+            "actions": evaluation.action_counts,
+        }
+        self.history.append("test", steps, episodes, {**_result("test", evaluation), **said})
+        self._scalars(_result("test", evaluation), steps)
 
-    def text(self, tag: str, text: str) -> None:
-        """A preformatted block in the Text tab."""
-        self._writer.add_text(tag, "    " + text.replace("\n", "\n    "))
+    def fault(self, fault: Fault, count: int, lost: int, steps: int, episodes: int) -> None:
+        """A fault of the training environment; so many there were, and so many transitions were lost, in all."""
+        said = {
+            "worker": fault.worker,
+            "incarnation": fault.incarnation,
+            "reason": fault.reason,
+            "lost": fault.lost,
+        }
+        totals = {"faults/count": count, "faults/lost_transitions": lost}
+        self.history.append("fault", steps, episodes, {**said, **totals})
+        self._scalars(totals, steps)
+
+    def end(self, steps: int, episodes: int, reason: str) -> None:
+        """Training ends here, for now or for good."""
+        self.history.append("end", steps, episodes, {"reason": reason})
 
     def close(self) -> None:
         self._writer.close()
+
+    def _scalars(self, values: Mapping[str, float], steps: int) -> None:
+        for tag, value in values.items():
+            self._writer.add_scalar(tag, value, steps)
+
+    def _actions(self, group: str, counts: list[list[int]], steps: int) -> None:
+        """A histogram per branch with one bucket per action."""
+        for branch, taken in enumerate(counts):
+            numbers = np.arange(len(taken))
+            self._writer.add_histogram_raw(
+                f"{group}/branch_{branch}",
+                min=-0.5,
+                max=len(taken) - 0.5,
+                num=sum(taken),
+                sum=float(numbers @ taken),
+                sum_squares=float(numbers**2 @ taken),
+                bucket_limits=(numbers + 0.5).tolist(),
+                bucket_counts=taken,
+                global_step=steps,
+            )
+
+
+def _result(group: str, evaluation: Evaluation) -> dict[str, float]:
+    values = {f"{group}/score": evaluation.mean}
+    if evaluation.success_rate is not None:
+        values[f"{group}/success"] = evaluation.success_rate
+    return values

@@ -30,7 +30,8 @@ from agents.config import ConfigError, load_config, preset_names, sections
 from agents.networks import summary
 from agents.resolve import chosen_length, open_environment, resumed_config, starting_values
 from agents.runs import check_free, existing_run, new_run, new_run_of
-from agents.session import Training, check_seed, checkpoint_to_test, result_file, starts_of
+from agents.session import check_seed, checkpoint_to_test, result_file, starts_of
+from agents.training import Training
 from bridge import BridgeError, connect
 
 

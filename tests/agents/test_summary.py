@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from agents import summary as summary_module
 from agents.agent import DQNAgent, Update
-from agents.loop import EpisodeEnded, Exchanged, Updated, collect_and_learn
+from agents.loop import PHASES, EpisodeEnded, Exchanged, Updated, collect_and_learn
 from agents.scores import EpisodeResult
 from agents.summary import Summaries, Summary
 from bridge import EnvSpec, connect
@@ -28,6 +30,11 @@ def updated(loss: float) -> Updated:
     return Updated(Update(*(torch.tensor(loss * factor) for factor in (1.0, 2.0, 3.0, 4.0))))
 
 
+def exchanged(*actions: int, seconds: float = 0.0) -> Exchanged:
+    """Of agents with one branch."""
+    return Exchanged(np.array(actions, np.int32).reshape(-1, 1), dict.fromkeys(PHASES, seconds))
+
+
 class Clock:
     """Time that passes when told."""
 
@@ -42,14 +49,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def observed(summaries: Summaries, *events: Any) -> list[Summary]:
-    return [found for event in events if (found := summaries.observe(event)) is not None]
+    """What comes of these events, of which each is followed by the end of the exchange."""
+    pairs = [one for event in events for one in (event, exchanged())]
+    return [found for event in pairs if (found := summaries.observe(event)) is not None]
 
 
 def test_a_summary_comes_every_so_many_episodes_with_their_means() -> None:
     summaries = Summaries(small_agent(SPEC), 3)
-    (first,) = observed(
-        summaries, ended(1.0, 10), updated(0.5), Exchanged(), ended(2.0, 20), updated(1.5), ended(6.0, 60)
-    )
+    (first,) = observed(summaries, ended(1.0, 10), updated(0.5), ended(2.0, 20), updated(1.5), ended(6.0, 60))
     assert (first.score, first.length) == (3.0, 30.0)
     assert (first.loss, first.td_error, first.q, first.grad_norm) == (1.0, 2.0, 3.0, 4.0)
     (second,) = observed(summaries, ended(0.0), ended(0.0), updated(7.0), ended(3.0))
@@ -77,6 +84,50 @@ def test_counters_and_level_are_the_agents() -> None:
     assert (found.steps, found.updates, found.episodes) == (50, 20, 4)
     assert found.level == pytest.approx(0.4)
     assert found.replay_size == 0
+
+
+def test_episodes_that_end_together_are_summed_up_together() -> None:
+    summaries = Summaries(small_agent(SPEC), 2)
+    assert [summaries.observe(ended(score)) for score in (1.0, 2.0, 6.0)] == [None] * 3
+    summary = summaries.observe(exchanged())
+    assert summary is not None
+    assert summary.score == 3.0
+
+
+def test_actions_are_counted_per_branch() -> None:
+    summaries = Summaries(small_agent(behavior(branches=(3, 2))), 1)
+    seconds = dict.fromkeys(PHASES, 0.0)
+    for actions in ([[2, 0], [2, 1]], [[0, 1]], np.zeros((0, 2))):
+        assert summaries.observe(Exchanged(np.array(actions, np.int32), seconds)) is None
+    summaries.observe(ended(1.0))
+    summary = summaries.observe(Exchanged(np.array([[2, 1]], np.int32), seconds))
+    assert summary is not None
+    assert summary.actions == [[1, 0, 3], [1, 3]]
+    (second,) = observed(Summaries(small_agent(SPEC), 1), ended(1.0))
+    assert second.actions == [[0, 0]]
+
+
+def test_time_is_told_as_parts_of_the_whole(clock: Clock) -> None:
+    summaries = Summaries(small_agent(SPEC), 1)
+    summaries.observe(exchanged(0, seconds=1.0))
+    clock.now += 10.0
+    summaries.leave_out(2.0)
+    summaries.observe(ended(1.0))
+    summary = summaries.observe(exchanged(0, seconds=0.5))
+    assert summary is not None
+    assert summary.time_parts == dict.fromkeys(PHASES, pytest.approx(1.5 / 8))
+
+
+def test_what_a_resumed_run_had_seen_counts() -> None:
+    events = [ended(1.0, success=1.0), updated(0.1), exchanged(1), updated(0.7), ended(3.0), exchanged(0, 1)]
+    summaries, resumed = (Summaries(small_agent(SPEC), 3) for _ in range(2))
+    assert observed(summaries, *events) == []
+    resumed.load_state_dict(json.loads(json.dumps(summaries.state_dict())))
+    found = [observed(item, updated(0.3), ended(5.0))[0] for item in (summaries, resumed)]
+    assert found[0].loss == pytest.approx(1.1 / 3)
+    assert found[0].actions == [[1, 2]]
+    without_clock = [replace(item, steps_per_second=0.0, time_parts={}) for item in found]
+    assert without_clock[0] == without_clock[1]
 
 
 def test_speed_is_steps_since_the_last_summary_over_time_without_evaluations(clock: Clock) -> None:
@@ -108,7 +159,8 @@ def test_a_real_run_before_and_after_learning_starts() -> None:
         agent = DQNAgent(bridge.spec, config)
         summaries = Summaries(agent, 10)
         for event in collect_and_learn(bridge, agent):
-            found += observed(summaries, event)
+            summary = summaries.observe(event)
+            found += [] if summary is None else [summary]
             if len(found) == 12:
                 break
     assert [summary.steps for summary in found] == list(range(10, 121, 10))

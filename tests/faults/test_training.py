@@ -12,6 +12,7 @@ import psutil
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from agents.history import read_history
 from tests.faults.counts import counts
 
 WORKERS = 4
@@ -70,6 +71,9 @@ def test_training_goes_on_while_workers_are_killed(backend: str, count: int, tmp
     assert curves.Scalars("faults/count")[-1].value == count
     assert WORKERS > curves.Scalars("faults/lost_transitions")[-1].value / count > 0
     assert curves.Scalars("run/score"), "it learned meanwhile"
+    faults = read_history(tmp_path / "run", "fault")
+    assert [fault["faults/count"] for fault in faults] == list(range(1, count + 1))
+    assert sum(fault["lost"] for fault in faults) == faults[-1]["faults/lost_transitions"] > 0
 
 
 def _is_player(process: psutil.Process) -> bool:

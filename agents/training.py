@@ -1,0 +1,238 @@
+"""The training of a run: its curves, checkpoints and evaluations, stopped and resumed at any moment, then the test."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from agents.agent import DQNAgent
+from agents.checkpoint import CheckpointError, find_checkpoint, read_about, restore_checkpoint, save_checkpoint
+from agents.config import Config, ConfigError, save_config
+from agents.evaluation import Evaluation
+from agents.interrupts import Interrupts
+from agents.loop import Exchanged, collect_and_learn
+from agents.metrics import Metrics
+from agents.networks import summary as model_summary
+from agents.progress import Console
+from agents.runs import RunFolder
+from agents.scores import Scores
+from agents.session import Evaluator, checkpoint_to_test, open_test, prepare_torch, run_test
+from agents.summary import Summaries
+from bridge import Bridge, BridgeError, ResumeError
+
+
+class Training:
+    """Trains an agent on an open bridge and keeps its run folder.
+
+    Args:
+        config: the resolved configuration.
+        bridge: the training environment; it is closed by whoever opened it.
+        agent: a new agent for that environment.
+        run: an empty run folder, or with `resume` one with a checkpoint.
+
+    Raises:
+        CheckpointError: there is nothing to resume, or it does not fit.
+        ConfigError: the run to resume has reached its limit.
+    """
+
+    def __init__(
+        self, config: Config, bridge: Bridge, agent: DQNAgent, run: RunFolder, *, resume: bool = False
+    ) -> None:
+        prepare_torch(config)
+        self.config = config
+        self.run = run
+        self.agent = agent
+        self._bridge = bridge
+        self.engine = " (simulated build)" if bridge.simulated else ""
+        self._starts = 1
+        self._evaluated = 0  # agent steps at the latest evaluation
+        self._resumed_at: int | None = None
+        self._seconds = 0.0  # that the run had taken when it was resumed
+        self._earlier_faults: list[dict[str, Any]] = []  # before the run was resumed
+        self._faults_told = 0
+        self._scores = Scores()
+        self._summaries = Summaries(agent, config.training.summary_episodes)
+        self._goes_on = False
+        self.resumed = ""
+        if resume:
+            self._restore(find_checkpoint(run.checkpoints, "latest"))
+        _save_config(config, run)
+        self._saved_at = time.monotonic()
+        self._evaluator = Evaluator(config)
+        self._best = _best_score(run)
+
+    def _restore(self, checkpoint: Path) -> None:
+        restore_checkpoint(checkpoint, self.agent)
+        if self._finished():
+            limit = self.config.training.steps
+            unit = "steps" if limit and self.agent.steps >= limit else "episodes"
+            count = self._count(unit.removesuffix("s"))
+            raise ConfigError(f"run {self.run.path.name!r} has its {count:,} {unit} already: give a larger --{unit}.")
+        about = read_about(checkpoint)
+        self._starts = about["starts"] + 1
+        self._evaluated = about["evaluated"]
+        self._earlier_faults = about["faults"]
+        self._seconds = about["seconds"]
+        self._resumed_at = self.agent.steps
+        self._summaries = Summaries(self.agent, self.config.training.summary_episodes)
+        self._summaries.load_state_dict(about["summaries"])
+        self.resumed = f"resumed at step {self.agent.steps:,} {self._go_on(about)}"
+
+    def _go_on(self, about: dict[str, Any]) -> str:
+        """Puts the environment back to where the checkpoint was written, if it can be; says how that went."""
+        if about["environment"] is None:
+            why = "this environment cannot be put back into a state"
+        else:
+            try:
+                self.agent.go_on(self._bridge.resume(about["environment"]))
+                self._scores.load_state_dict(about["scores"])
+                self._goes_on = True
+                return "exactly where it was"
+            except ResumeError as error:
+                why = str(error).rstrip(".")
+        lost = self.agent.lose_open_episodes()
+        return f"with new episodes, {lost} open transition{'' if lost == 1 else 's'} lost ({why})"
+
+    def train(self, interrupts: Interrupts) -> None:
+        """Until the limit of steps or episodes, or a signal. Leaves a checkpoint of where it stopped.
+
+        Raises:
+            BridgeError: the environment was lost; the run can be resumed.
+            OSError: the disk is full, for instance; the run can be resumed, perhaps from an earlier checkpoint.
+        """
+        settings = self.config.training
+        unit = "step" if settings.steps else "episode"
+        with contextlib.ExitStack() as stack:
+            metrics = Metrics(self.run.path, self._resumed_at, self._seconds)
+            self._metrics = stack.enter_context(contextlib.closing(metrics))
+            bar = Console(settings.steps or settings.episodes or None, unit, initial=self._count(unit))
+            console = stack.enter_context(contextlib.closing(bar))
+            stack.enter_context(contextlib.closing(self._evaluator))
+            metrics.start(self.agent.steps, self.agent.episodes, self._about(), model_summary(self.agent.network))
+            try:
+                reason = self._collect(console, interrupts)
+            except (BridgeError, OSError):
+                self._save()  # the agent is whole; after any other failure it may not be
+                self._tell_faults()
+                metrics.end(self.agent.steps, self.agent.episodes, "failed")
+                raise
+            self._save()
+            metrics.end(self.agent.steps, self.agent.episodes, reason)
+            self._seconds = metrics.history.seconds
+
+    def _collect(self, console: Console, interrupts: Interrupts) -> str:
+        """Returns why it ended."""
+        unit = "step" if self.config.training.steps else "episode"
+        for event in collect_and_learn(self._bridge, self.agent, self._scores, goes_on=self._goes_on):
+            summary = self._summaries.observe(event)
+            if summary is not None:
+                self._metrics.summary(summary)
+                console.summary(summary)
+            if isinstance(event, Exchanged):
+                console.advance(self._count(unit))
+                began = time.perf_counter()
+                self._between_exchanges(console, interrupts)
+                self._summaries.leave_out(time.perf_counter() - began)
+                if interrupts.requested():
+                    return "interrupted"
+                if reason := self._finished():
+                    return reason
+        raise AssertionError("the loop has no end of its own")
+
+    def test(self, interrupts: Interrupts) -> Evaluation:
+        """The final test, of the final or the best policy, in a fresh environment; saved with the run.
+
+        Raises:
+            InterruptedError, KeyboardInterrupt: a signal came.
+        """
+        checkpoint = checkpoint_to_test(self.config, self.run)
+        with open_test(self.config) as bridge, interrupts.held():
+            evaluation = run_test(self.config, bridge, self.agent, self.run, checkpoint, interrupts.requested)
+        with contextlib.closing(Metrics(self.run.path, seconds=self._seconds)) as metrics:
+            metrics.test(evaluation, self.agent.steps, self.agent.episodes)
+        return evaluation
+
+    def _between_exchanges(self, console: Console, interrupts: Interrupts) -> None:
+        self._tell_faults()
+        every, steps = self.config.evaluation.every, self.agent.steps
+        if every and steps // every > self._evaluated // every:
+            try:
+                evaluation = self._evaluator(self.agent, interrupts.requested)
+            except InterruptedError:
+                return  # it comes again when the run is resumed
+            self._evaluated = steps
+            # A later checkpoint as good as the best one has learned from more.
+            is_best = evaluation.mean >= self._best
+            self._metrics.evaluation(evaluation, steps, self.agent.episodes, is_best=is_best)
+            console.lines([f"evaluation at step {steps:,}: {evaluation.lines()[0]}"])
+            if is_best:
+                self._best = evaluation.mean
+                save_checkpoint(self.run.checkpoints, self.agent, "best", {"score": evaluation.mean})
+        if time.monotonic() - self._saved_at >= self.config.training.checkpoint_seconds:
+            self._save()
+
+    def _tell_faults(self) -> None:
+        """What the training environment has lost since this was last called."""
+        faults, before = self._bridge.ledger.faults, len(self._earlier_faults)
+        for index in range(self._faults_told, len(faults)):
+            lost = sum(fault["lost"] for fault in self.faults[: before + index + 1])
+            self._metrics.fault(faults[index], before + index + 1, lost, self.agent.steps, self.agent.episodes)
+        self._faults_told = len(faults)
+
+    def _about(self) -> dict[str, Any]:
+        """What the history says about each start."""
+        environment = self.config.environment
+        return {
+            "preset": self.config.preset,
+            "backend": environment.backend,
+            "environment": environment.target,
+            "simulated": self._bridge.simulated,
+            "seed": self.config.training.seed,
+            "resumed": self.resumed,
+        }
+
+    def _save(self) -> None:
+        # A restarted worker has used up a random stream, which a resumed run must not use again.
+        starts = self._starts + len(self._bridge.ledger)
+        about = {
+            "starts": starts,
+            "evaluated": self._evaluated,
+            "seconds": self._metrics.history.seconds,
+            "faults": self.faults,
+            "scores": self._scores.state_dict(),
+            "summaries": self._summaries.state_dict(),
+            "environment": self._bridge.snapshot(),
+        }
+        save_checkpoint(self.run.checkpoints, self.agent, "step", about)
+        self._saved_at = time.monotonic()
+
+    @property
+    def faults(self) -> list[dict[str, Any]]:
+        """The `Fault`s of the training environment in the whole run, as JSON values."""
+        return self._earlier_faults + [asdict(fault) for fault in self._bridge.ledger.faults]
+
+    def _finished(self) -> str:
+        """The limit that is reached: `steps` or `episodes`; empty when none is."""
+        settings = self.config.training
+        if settings.steps and self.agent.steps >= settings.steps:
+            return "steps"
+        return "episodes" if settings.episodes and self.agent.episodes >= settings.episodes else ""
+
+    def _count(self, unit: str) -> int:
+        return self.agent.steps if unit == "step" else self.agent.episodes
+
+
+def _save_config(config: Config, run: RunFolder) -> None:
+    partial = run.config.with_suffix(".partial")
+    save_config(config, partial)
+    partial.replace(run.config)
+
+
+def _best_score(run: RunFolder) -> float:
+    try:
+        return float(read_about(find_checkpoint(run.checkpoints, "best"))["score"])
+    except CheckpointError:
+        return -float("inf")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.actions import ActionCodec
-from bridge.errors import ActionError, DataError, ResumeError, SequenceError, UnsupportedError
+from bridge.errors import ActionError, DataError, ResumeError, SequenceError, UnsupportedError, UsageError
 from bridge.faults import Ledger
 from bridge.types import Array, BehaviorSpec, EnvSpec, Int32Array, Steps
 
@@ -42,6 +42,7 @@ class Bridge(ABC):
         spec: what an agent needs to know.
         codec: how the agent's actions become the environment's.
         simulated: a stand-in of ours runs in the place of the engine; results say so.
+        render_fps: pictures per second at which `render` shows it at its own speed; None: unknown.
         ledger: the faults that were mended without a word to the caller but `Steps.lost` (see `bridge.pool`).
     """
 
@@ -50,6 +51,7 @@ class Bridge(ABC):
         self.spec = spec
         self.codec = codec
         self.simulated = False
+        self.render_fps: float | None = None
         self.ledger = Ledger()
         self._steps: Steps | None = None  # the latest rows, which the next actions answer
         self._sent = False
@@ -131,10 +133,21 @@ class Bridge(ABC):
         self._steps = self._verified(self._resume(snapshot))
         return self._steps
 
-    def render(self) -> npt.NDArray[np.uint8]:
-        """A picture of the (first) environment for a person, uint8 [H, W, 3]."""
+    def render(self, row: int | None = None) -> npt.NDArray[np.uint8]:
+        """A picture of the (first) environment for a person, uint8 [H, W, 3].
+
+        Args:
+            row: of the latest `Steps`, to see what it tells of: with a LAST one how its episode ended. None: the first
+                one that wants an action.
+
+        Raises:
+            UsageError: there is no picture, of this row or at all.
+        """
         self._refuse_closed()
-        return self._render()
+        rows = 0 if self._steps is None else len(self._steps)
+        if row is not None and not 0 <= row < rows:
+            raise UsageError(f"render({row}): the latest Steps have {rows} rows.")
+        return self._render(row)
 
     def close(self) -> None:
         """Ends the environment. Idempotent."""
@@ -168,7 +181,7 @@ class Bridge(ABC):
     def _resume(self, snapshot: Snapshot) -> Steps:  # noqa: ARG002
         raise ResumeError(f"{self.env_spec.target} cannot be put back into a state.")
 
-    def _render(self) -> npt.NDArray[np.uint8]:
+    def _render(self, row: int | None) -> npt.NDArray[np.uint8]:  # noqa: ARG002
         raise UnsupportedError(f"{self.env_spec.target} has no picture to render.")
 
     def _refuse_closed(self) -> None:

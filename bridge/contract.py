@@ -184,6 +184,8 @@ class BridgeContract:
             assert picture.dtype == np.uint8
             assert picture.ndim == 3, f"a picture is [H, W, 3], found {picture.shape}"
             assert picture.shape[2] == 3, f"a picture is [H, W, 3], found {picture.shape}"
+            assert (bridge.render(0) == picture).all(), "after a reset, the first row is the first that wants an action"
+            expect(UsageError, lambda: bridge.render(10**6))
 
     def test_close_is_final_and_may_be_repeated(self) -> None:
         bridge = self.open()

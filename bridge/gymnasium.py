@@ -18,6 +18,7 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -54,6 +55,10 @@ Environment = gymnasium.Env[Any, Any]
 
 #: Entries of `info` that report success, in the words of goal environments and of robotics suites.
 SUCCESS_KEYS = ("is_success", "success")
+#: Of a free camera in MuJoCo: metres, degrees, degrees. (With numpy 2, mujoco 2.3.7 cannot set the point `lookat`.)
+CAMERA_KEYS = ("distance", "azimuth", "elevation")
+#: How long a library for drawing may take to say whether it works, in seconds.
+GRAPHICS_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +71,8 @@ class GymnasiumOptions(PoolOptions):
         metrics: entries of `info` that become `Steps.metrics`; success is always among them.
         env_kwargs: keyword arguments of the environment, `max_episode_steps` of `gymnasium.make` included.
         render: whether `render()` will be asked for; without it no graphics are opened.
+        camera: MuJoCo: where `render()` looks from, the name of one of the model's cameras or some of `CAMERA_KEYS` of
+            a free one, such as {"distance": 3.0, "azimuth": 135.0}; None: the environment's own.
     """
 
     codec: str = "auto"
@@ -75,6 +82,7 @@ class GymnasiumOptions(PoolOptions):
     metrics: Sequence[str] = ()
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     render: bool = False
+    camera: str | Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,6 +90,8 @@ class GymnasiumOptions(PoolOptions):
             raise UsageError(f"option 'frame_stack' is {self.frame_stack!r}, expected a whole number from 1.")
         if isinstance(self.metrics, str):
             raise UsageError(f"option 'metrics' is {self.metrics!r}, expected a list of names.")
+        if self.camera is not None and not self.render:
+            raise UsageError("option 'camera' needs render=True: without it nothing is drawn.")
 
 
 def read_options(spec: EnvSpec) -> GymnasiumOptions:
@@ -98,8 +108,6 @@ def open_bridge(spec: EnvSpec, worker: int, incarnation: int) -> Bridge:
     """
     options = read_options(spec)
     environments: list[Environment] = []
-    if options.render:
-        _prepare_graphics()
     try:
         for index in range(options.num_envs):
             environments.append(make_environment(spec.target, options, render=options.render and index == 0))
@@ -174,6 +182,8 @@ class GymnasiumBridge(Bridge):
         self._next_episode = first_episode_id(worker, incarnation)
         self._is_seeded = False
         self._pending: list[Any] = []
+        self._ended: tuple[int, npt.NDArray[np.uint8]] | None = None  # the first environment's latest: id, picture
+        self.render_fps = first.metadata.get("render_fps")
         self._logs = [_Log() for _ in environments]
 
     def _reset(self, seed: int | None) -> Steps:
@@ -195,15 +205,27 @@ class GymnasiumBridge(Bridge):
             episode = self._episodes[index]
             obs = self._read(index, observation)
             if terminated or truncated:
+                if index == 0 and self._render_option:
+                    self._ended = episode, self._picture()
                 ended.append(_Row(episode, StepType.LAST, obs, reward, 0.0 if terminated else 1.0, info))
                 deciding.append(self._begin(index))
             else:
                 deciding.append(_Row(episode, StepType.MID, obs, reward, 1.0, info))
         return self._steps_of(ended + deciding)
 
-    def _render(self) -> npt.NDArray[np.uint8]:
+    def _render(self, row: int | None) -> npt.NDArray[np.uint8]:
         if not self._render_option:
             raise UnsupportedError(f"{self.env_spec.target} was opened without graphics; open it with render=True.")
+        if row is not None:
+            assert self._steps is not None
+            episode = int(self._steps.episode[row])
+            if self._ended is not None and episode == self._ended[0]:
+                return self._ended[1]
+            if episode != self._episodes[0]:
+                raise UnsupportedError(f"row {row} is not of the first environment, which is the only one that draws.")
+        return self._picture()
+
+    def _picture(self) -> npt.NDArray[np.uint8]:
         try:
             picture = self._environments[0].render()
         except Exception as error:
@@ -493,15 +515,76 @@ def make_environment(target: str, options: GymnasiumOptions, *, render: bool) ->
     if render and "rgb_array" not in environment.metadata.get("render_modes", ()):
         environment.close()
         raise _no_pictures(target)
+    if render:
+        try:
+            if hasattr(environment.unwrapped, "mujoco_renderer"):
+                _prepare_graphics(target)
+            if options.camera is not None:
+                _aim_camera(target, environment, options.camera)
+        except BaseException:
+            environment.close()
+            raise
     if options.frame_stack > 1:
         environment = gymnasium.wrappers.FrameStackObservation(environment, options.frame_stack)
     return environment
 
 
-def _prepare_graphics() -> None:
-    """Without a screen, on Linux (Colab), MuJoCo draws only if told to use EGL; a choice already made stays."""
-    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        os.environ.setdefault("MUJOCO_GL", "egl")
+def _prepare_graphics(target: str) -> None:
+    """Without a screen, on Linux (servers, Colab), MuJoCo draws only if told what with: EGL or else OSMesa.
+
+    A choice already made stays. Once one of them is loaded, the other cannot be: each is tried in a process of its own.
+
+    Raises:
+        UsageError: neither works.
+    """
+    has_screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if sys.platform != "linux" or has_screen or "MUJOCO_GL" in os.environ:
+        return
+    for library in ("egl", "osmesa"):
+        if _draws_with(library):
+            os.environ["MUJOCO_GL"] = library
+            return
+    raise UsageError(
+        f"{target} cannot draw here: there is no screen, and neither EGL nor OSMesa works; install OSMesa (Debian and "
+        "Ubuntu: apt-get install libosmesa6), or a graphics driver with EGL."
+    )
+
+
+def _draws_with(library: str) -> bool:
+    environment = {**os.environ, "MUJOCO_GL": library, "PYOPENGL_PLATFORM": library}
+    code = "import mujoco; mujoco.GLContext(8, 8).make_current()"
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=GRAPHICS_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return tried.returncode == 0
+
+
+def _aim_camera(target: str, environment: Environment, camera: str | Mapping[str, float]) -> None:
+    """Sets where pictures are taken from, before the first one is. Raises `UsageError`."""
+    renderer = getattr(environment.unwrapped, "mujoco_renderer", None)
+    if renderer is None:
+        raise UsageError(f"{target} has no camera to choose, only MuJoCo environments have: leave the option out.")
+    if isinstance(camera, str):
+        names = [renderer.model.camera(index).name for index in range(renderer.model.ncam)]
+        if camera not in names:
+            have = f"has {', '.join(names)}" if names else "has none with a name"
+            raise UsageError(f"there is no camera {camera!r}: the model of {target} {have}.")
+        renderer.camera_id = names.index(camera)
+        return
+    for name in camera:
+        if name not in CAMERA_KEYS:
+            raise UsageError(f"a camera has no {name!r}; there are {', '.join(CAMERA_KEYS)}.")
+    renderer.camera_id = -1  # the free one
+    renderer.default_cam_config = {**(renderer.default_cam_config or {}), **camera}
 
 
 def _import_module_of(target: str) -> None:

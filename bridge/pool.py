@@ -205,8 +205,14 @@ class Pool(Bridge):
             worker.incarnation = incarnation
         return self._joined(parts)
 
-    def _render(self) -> npt.NDArray[np.uint8]:
-        picture: npt.NDArray[np.uint8] = self._workers[0].ask(methodcaller("render"))
+    def _render(self, row: int | None) -> npt.NDArray[np.uint8]:
+        worker = self._workers[0]
+        if row is not None:
+            assert self._steps is not None
+            number = self._steps.worker[row]
+            worker = next(worker for worker in self._workers if worker.number == number)
+            row = int((self._steps.worker[:row] == number).sum())  # joining keeps the order of a worker's rows
+        picture: npt.NDArray[np.uint8] = worker.ask(methodcaller("render", row))
         return picture
 
     def _close(self) -> None:

@@ -166,8 +166,8 @@ class RemoteBridge(Bridge):
         steps: Steps = self._ask("resume", snapshot)
         return steps
 
-    def _render(self) -> npt.NDArray[np.uint8]:
-        picture: npt.NDArray[np.uint8] = self._ask("render")
+    def _render(self, row: int | None) -> npt.NDArray[np.uint8]:
+        picture: npt.NDArray[np.uint8] = self._ask("render", row)
         return picture
 
     def _ask(self, method: str, *arguments: Any) -> Any:

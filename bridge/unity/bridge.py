@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.base import Bridge
-from bridge.errors import ConnectionLostError, LaunchError, UnsupportedError
+from bridge.errors import ConnectionLostError, LaunchError, UnsupportedError, UsageError
 from bridge.types import Int32Array, Steps
 from bridge.unity.assembly import Assembly
 from bridge.unity.behavior import Behavior, idle_actions, select
@@ -127,17 +127,15 @@ class UnityBridge(Bridge):
         self._watch.look(steps)
         return steps
 
-    def _render(self) -> npt.NDArray[np.uint8]:
-        """What the first agent sees with its first image sensor, enlarged."""
-        images = [index for index, spec in enumerate(self.spec.observations) if spec.kind == "image"]
-        if not images:
-            raise UnsupportedError(
-                f"behaviour {self.spec.name!r} of {self.env_spec.target} has no image to render; expected a camera "
-                "sensor: watch the player's own window instead."
-            )
-        spec = self.spec.observations[images[0]]
+    def _render(self, row: int | None) -> npt.NDArray[np.uint8]:
+        """What an agent sees with the image sensor of option `camera`, enlarged."""
+        index = self._camera()
+        spec = self.spec.observations[index]
         steps = self._steps
-        picture = steps.deciding.obs[images[0]][:1] if steps is not None else spec.zeros(0)
+        if steps is None:
+            picture = spec.zeros(0)
+        else:
+            picture = steps.deciding.obs[index][:1] if row is None else steps.obs[index][row : row + 1]
         picture = picture[0] if len(picture) else spec.zeros(1)[0]  # [C, H, W]
         channels = len(picture)
         if channels < 3:
@@ -146,6 +144,24 @@ class UnityBridge(Bridge):
             picture = picture[-3:] if channels % 3 == 0 else picture[:3]  # stacked pictures: the latest is the last
         factor = max(1, RENDER_HEIGHT // spec.shape[1])
         return np.ascontiguousarray(picture.transpose(1, 2, 0).repeat(factor, axis=0).repeat(factor, axis=1))
+
+    def _camera(self) -> int:
+        """Which observation `render` shows. Raises `UsageError` when there is no such image."""
+        wanted = self._launcher.options.camera
+        images = {spec.name: index for index, spec in enumerate(self.spec.observations) if spec.kind == "image"}
+        if not images:
+            raise UnsupportedError(
+                f"behaviour {self.spec.name!r} of {self.env_spec.target} has no image to render; expected a camera "
+                "sensor: watch the player's own window instead."
+            )
+        if wanted is None:
+            return min(images.values())
+        if wanted not in images:
+            raise UsageError(
+                f"{self.env_spec.target} has no camera sensor {wanted!r}; behaviour {self.spec.name!r} has "
+                f"{', '.join(images)}."
+            )
+        return images[wanted]
 
     def _close(self) -> None:
         self._environment.close()

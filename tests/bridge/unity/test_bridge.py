@@ -192,6 +192,7 @@ def test_render_shows_the_first_camera_enlarged(tmp_path: Path) -> None:
         rendered = bridge.render()
         assert rendered.shape == (256, 256, 3)
         assert (rendered == 200).all()
+        assert (bridge.render(1) == 0).all()
     with open_scene(tmp_path / "blind", [report({"B": [info(0)]}, [brain("B", 3)])]) as bridge:
         bridge.reset()
         with pytest.raises(UnsupportedError, match="no image to render"):

@@ -18,7 +18,8 @@ PACKAGES = ("bridge", "agents", "envs")
 STANDARD = frozenset(sys.stdlib_module_names)
 #: Modules that a person starts, as `python -m agents.train`.
 ENTRY_POINTS = frozenset(
-    f"agents.{name}" for name in ("train", "evaluate", "play", "export", "report", "doctor", "compare", "benchmark")
+    f"agents.{name}"
+    for name in ("train", "evaluate", "play", "export", "report", "doctor", "compare", "benchmark", "table_size")
 )
 #: Libraries with one door.
 DOORS = {
@@ -35,6 +36,7 @@ DOORS = {
     "imageio": ("agents/video",),
     "moviepy": ("agents/video",),
     "cv2": ("agents/video",),
+    "pygame": ("agents/screen_window.py",),
 }
 
 

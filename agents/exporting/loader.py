@@ -202,16 +202,13 @@ def _output(found: ValueInfoProto, kinds: Sequence[int], shape: Sequence[int | N
     if kind not in kinds:
         yield f"output {name!r} is {_kind(kind)}, expected {_kind(kinds[0])}."
     dims = _dims(found)
-    expected = "[batch" if shape[0] is None else f"[{shape[0]}"
-    expected += "".join(f", {size}" for size in shape[1:]) + "]"
-    if len(dims) != len(shape):
-        yield f"output {name!r} has {len(dims)} dimensions {_shown(dims)}, expected {expected}."
-        return
-    for position, (dim, size) in enumerate(zip(dims, shape, strict=True)):
-        if size is None and isinstance(dim, int):
-            yield f"output {name!r} has the fixed batch {dim}; expected a free one, for any number of agents."
-        elif size is not None and isinstance(dim, int) and dim != size:
-            yield f"output {name!r} has size {dim} in dimension {position}, expected {expected}."
+    if shape[0] is None and dims and isinstance(dims[0], int):
+        yield f"output {name!r} has the fixed batch {dims[0]}; expected a free one, for any number of agents."
+    elif len(dims) != len(shape) or any(
+        isinstance(dim, int) and dim != size for dim, size in zip(dims, shape, strict=True)
+    ):
+        wanted = _shown([names.BATCH if size is None else size for size in shape])
+        yield f"output {name!r} has shape {_shown(dims)}, expected {wanted}."
 
 
 # ---- the file as Unity runs it

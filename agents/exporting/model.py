@@ -105,8 +105,9 @@ class PolicyModel:
         native = self._codec.native
         if native.is_discrete:
             total = sum(native.branches)
-            values.append(_value(names.MASKS, TensorProto.FLOAT, (total,)))
-            graph.constant(np.ones((1, total)), name=names.MASKS)  # the input's default
+            # The default has one row for all, so that its batch is not that of the observations.
+            values.append(helper.make_tensor_value_info(names.MASKS, TensorProto.FLOAT, ["masks", total]))
+            graph.constant(np.ones((1, total)), name=names.MASKS)
             self._choices(self._masked(q), native.branches, names.ACTION)
             output = _value(names.ACTION, TensorProto.INT64, (len(native.branches),))
         else:

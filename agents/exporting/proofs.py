@@ -20,7 +20,7 @@ from agents.exporting import names
 from agents.exporting.loader import BATCHES, SWEEP_ROWS
 from agents.exporting.model import native_columns, with_q_values
 from agents.exporting.policy import OnnxPolicy
-from bridge import ActionError, Bridge, Steps
+from bridge import ActionCodec, ActionError, Bridge, Steps
 
 Array = npt.NDArray[Any]
 
@@ -94,7 +94,9 @@ class Comparison:
         if self.example:
             sentences.append(f"the first that is not: {self.example}")
         if len(self.shifts) == 1 and 2 * self.differing > self.decisions:
-            sentences.append(f"the file is off by {list(*self.shifts)} each time, as without the action offset")
+            (shift,) = self.shifts
+            off = ", ".join(f"{number:g}" for number in shift)
+            sentences.append(f"the file is off by {off} each time, as without the action offset")
         sentences.append(
             f"largest difference of a Q-value {self.worst:.1e} (relative where Q is above 1; allowed {TOLERANCE:g})"
         )
@@ -107,13 +109,14 @@ class Comparer:
 
     Args:
         model: a file that we wrote.
+        codec: of the environment.
     """
 
-    def __init__(self, model: ModelProto, agent: DQNAgent, bridge: Bridge) -> None:
+    def __init__(self, model: ModelProto, agent: DQNAgent, codec: ActionCodec) -> None:
         self._agent = agent
-        self._codec = bridge.codec
-        self._file = OnnxPolicy(model, bridge.spec, bridge.codec)
-        self._twin = OnnxPolicy(with_q_values(model), bridge.spec, bridge.codec)
+        self._codec = codec
+        self._file = OnnxPolicy(model, agent.spec, codec)
+        self._twin = OnnxPolicy(with_q_values(model), agent.spec, codec)
         self._rng = np.random.default_rng(0)
         total = agent.layout.total
         self._columns = native_columns(self._codec) if self._codec.native.is_discrete else np.arange(total)
@@ -162,7 +165,7 @@ def decisions_proof(
     model: ModelProto, agent: DQNAgent, bridge: Bridge, decisions: int, progress: Callable[[int], None] | None = None
 ) -> Proof:
     """Plays until so many decisions have been compared, the agent's own with random ones among them."""
-    comparer = Comparer(model, agent, bridge)
+    comparer = Comparer(model, agent, bridge.codec)
     rng = np.random.default_rng(1)
     steps = bridge.reset()
     while comparer.result.decisions < decisions:

@@ -503,6 +503,8 @@ def make_environment(target: str, options: GymnasiumOptions, *, render: bool) ->
     """One environment, wrapped as the options say. See `open_bridge` for the errors."""
     _import_module_of(target)
     settings = {**options.env_kwargs, **({"render_mode": "rgb_array"} if render else {})}
+    if render and _has_no_screen():
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame looks for a screen all the same, and complains
     with warnings.catch_warnings():
         # An older version of a task is a choice (results stay comparable), not a mistake.
         warnings.filterwarnings("ignore", ".*is out of date. You should consider upgrading.*")
@@ -529,16 +531,20 @@ def make_environment(target: str, options: GymnasiumOptions, *, render: bool) ->
     return environment
 
 
+def _has_no_screen() -> bool:
+    """Servers, containers, Colab."""
+    return sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
 def _prepare_graphics(target: str) -> None:
-    """Without a screen, on Linux (servers, Colab), MuJoCo draws only if told what with: EGL or else OSMesa.
+    """Without a screen MuJoCo draws only if told what with: EGL or else OSMesa.
 
     A choice already made stays. Once one of them is loaded, the other cannot be: each is tried in a process of its own.
 
     Raises:
         UsageError: neither works.
     """
-    has_screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if sys.platform != "linux" or has_screen or "MUJOCO_GL" in os.environ:
+    if not _has_no_screen() or "MUJOCO_GL" in os.environ:
         return
     for library in ("egl", "osmesa"):
         if _draws_with(library):

@@ -19,7 +19,18 @@ STANDARD = frozenset(sys.stdlib_module_names)
 #: Modules that a person starts, as `python -m agents.train`.
 ENTRY_POINTS = frozenset(
     f"agents.{name}"
-    for name in ("train", "evaluate", "play", "export", "report", "doctor", "compare", "benchmark", "table_size")
+    for name in (
+        "train",
+        "evaluate",
+        "play",
+        "export",
+        "report",
+        "doctor",
+        "compare",
+        "benchmark",
+        "table_size",
+        "record",
+    )
 )
 #: Libraries with one door.
 DOORS = {
@@ -33,6 +44,7 @@ DOORS = {
     "tensorboard": ("agents/metrics",),
     "torch.utils.tensorboard": ("agents/metrics",),
     "yaml": ("agents/config",),
+    "av": ("agents/video",),
     "imageio": ("agents/video",),
     "moviepy": ("agents/video",),
     "cv2": ("agents/video",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.config import Config
-from agents.video import Picture
+from agents.video import Picture, captioned
 from bridge import ActionCodec, Bridge, ConnectionLostError, EnvSpec, Steps, StepType
 
 #: A name, or distance in metres, azimuth and elevation in degrees.
@@ -24,6 +24,8 @@ OWN_CAMERA = "default"
 CAMERAS: dict[str, Camera] = {"Pusher-*": {"distance": 3.0, "azimuth": 135.0, "elevation": -22.5}}
 #: Pictures per second of an environment that does not say how many belong to it, as Unity builds do not.
 FPS = 8.0
+#: Pictures of a GIF: a long one takes megabytes.
+CLIP_LENGTH = 60
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,6 @@ def moments(bridge: Bridge, policy: Policy, seed: int, episodes: int) -> Iterato
         ConnectionLostError: the environment died within an episode.
         UnsupportedError: it has no pictures.
     """
-
-    def goal(row: int) -> tuple[float, ...]:
-        told = zip(bridge.spec.observations, steps.obs, strict=True)
-        values = [values[row] for spec, values in told if spec.is_goal and spec.kind == "vector"]
-        return tuple(map(float, np.concatenate(values))) if values else ()
-
     steps = bridge.reset(seed)
     followed: int | None = None
     number, count, score = 0, 0, 0.0
@@ -90,7 +86,7 @@ def moments(bridge: Bridge, policy: Policy, seed: int, episodes: int) -> Iterato
             count, score = count + 1, score + float(steps.reward[row])
             if steps.step_type[row] == StepType.LAST:
                 ending = "truncated" if steps.discount[row] else "terminated"
-                yield Moment(bridge.render(row), number, count, score, goal=goal(row), ending=ending)
+                yield Moment(bridge.render(row), number, count, score, goal=_goal(bridge, steps, row), ending=ending)
                 followed, row = None, None
         if followed is None:
             if number == episodes:
@@ -103,7 +99,7 @@ def moments(bridge: Bridge, policy: Policy, seed: int, episodes: int) -> Iterato
         actions = policy(deciding)
         if row is not None:
             action = actions[deciding.episode == followed][0]
-            yield Moment(bridge.render(row), number, count, score, action, goal(row))
+            yield Moment(bridge.render(row), number, count, score, action, _goal(bridge, steps, row))
         steps = bridge.step(actions)
         if followed in steps.lost:
             raise ConnectionLostError(f"{bridge.env_spec.target} was lost within episode {number} of a recording.")
@@ -112,6 +108,45 @@ def moments(bridge: Bridge, policy: Policy, seed: int, episodes: int) -> Iterato
 def _row_of(episode: int | None, steps: Steps) -> int | None:
     places = np.flatnonzero(steps.episode == episode)
     return int(places[0]) if len(places) else None
+
+
+def _goal(bridge: Bridge, steps: Steps, row: int) -> tuple[float, ...]:
+    told = zip(bridge.spec.observations, steps.obs, strict=True)
+    goals = [values[row] for spec, values in told if spec.is_goal and spec.kind == "vector"]
+    return tuple(map(float, np.concatenate(goals))) if goals else ()
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One episode in few pictures, evenly spaced but for the last one: for a GIF.
+
+    Attributes:
+        pictures: with their captions, uint8 [H, W, 3].
+        fps: of them, at the speed of a video.
+    """
+
+    pictures: Sequence[Picture]
+    fps: float
+
+
+def clip(bridge: Bridge, policy: Policy, seed: int, most: int = CLIP_LENGTH) -> Clip:
+    """The first episode from a reset with that seed on, in at most so many pictures and its last one.
+
+    Raises:
+        ConnectionLostError, UnsupportedError: as `moments`.
+    """
+    kept: list[Picture] = []
+    stride = 1
+    for index, moment in enumerate(moments(bridge, policy, seed, 1)):
+        latest = captioned(moment.picture, moment.caption(bridge.codec))
+        if index % stride == 0:
+            if len(kept) == most:
+                kept, stride = kept[::2], 2 * stride
+            if index % stride == 0:
+                kept.append(latest)
+    if latest is not kept[-1]:
+        kept.append(latest)
+    return Clip(kept, (bridge.render_fps or FPS) / stride)
 
 
 def recording_spec(config: Config, camera: Camera | None) -> EnvSpec:

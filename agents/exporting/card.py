@@ -80,7 +80,7 @@ class Card:
                 continue
             name = names.observation(index) if is_unity else item.name
             notes = ["a goal signal"] * item.is_goal + ["not used by the agent, but Unity sends it"] * unused
-            what = ", ".join([f"sensor `{item.name}`", *notes])
+            what = ", ".join([f"sensor `{item.name}`"] * is_unity + notes)
             lines.append(f"| in `{name}` | {_type(item, is_unity)} | {what} |")
         if native.is_discrete:
             optional = "" if is_unity else "; may be left out"
@@ -101,8 +101,12 @@ class Card:
 
     def _codec(self, bridge: Bridge) -> str:
         sizes = ", ".join(map(str, bridge.spec.actions.branches))
-        offset = f" {self.config.environment.offset}" if bridge.codec.name == "offset" else ""
-        return f"branches of {sizes}, codec {bridge.codec.name}{offset}"
+        settings = self.config.environment
+        details = {
+            "offset": f" {settings.offset}",
+            "levels": f" {', '.join(f'{level:g}' for level in settings.levels)}" if settings.levels else " (even)",
+        }
+        return f"branches of {sizes}, codec {bridge.codec.name}{details.get(bridge.codec.name, '')}"
 
     def _in_unity(self, bridge: Bridge) -> list[str]:
         native = bridge.codec.native

@@ -121,7 +121,7 @@ def _file_proofs(path: Path, bridge: Bridge, *, for_unity: bool) -> tuple[list[P
             complaints = loader.check(model, Expected.of(bridge.spec, bridge.codec.native))
         except RefusedError as error:
             complaints = [str(error)]
-        proofs.append(loader_proof(complaints))
+        proofs.append(loader_proof(complaints, has_masks=bridge.codec.native.is_discrete))
     return proofs, model
 
 

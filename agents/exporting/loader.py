@@ -43,8 +43,8 @@ OPERATORS = frozenset(
 OTHER_INPUTS = ("recurrent_in", "prev_action", "sequence_length", "epsilon")
 RECURRENT_IN, RECURRENT_OUT = "recurrent_in", "recurrent_out"
 BATCHES = (1, 2, 9)
-#: Rows of random observations and masks that the sweep tries.
-SWEEP_ROWS = 256
+#: Rows of random observations and masks that the sweep tries, for each size of the observations.
+SWEEP_ROWS, SWEEP_SPREADS = 256, (1.0, 10.0, 1000.0)
 
 
 @dataclass(frozen=True)
@@ -277,7 +277,7 @@ class _Trial:
         """Never a forbidden action, whatever the observations: one allowed per branch, then random ones."""
         branches = self._native.branches
         ends = list(accumulate(branches))
-        for spread in (1.0, 10.0, 1000.0):
+        for spread in SWEEP_SPREADS:
             feeds = self._feeds(SWEEP_ROWS, random=spread)
             allowed = self._rng.random((SWEEP_ROWS, sum(branches))) < 0.5
             only = np.stack([self._rng.integers(size, size=SWEEP_ROWS) for size in branches], axis=1)

@@ -17,7 +17,7 @@ from agents.config import EvaluationConfig
 from agents.evaluation import Evaluation, evaluate
 from agents.exploration import epsilon_greedy, greedy
 from agents.exporting import names
-from agents.exporting.loader import BATCHES, SWEEP_ROWS
+from agents.exporting.loader import BATCHES, SWEEP_ROWS, SWEEP_SPREADS
 from agents.exporting.model import native_columns, with_q_values
 from agents.exporting.policy import OnnxPolicy
 from bridge import ActionCodec, ActionError, Bridge, Steps
@@ -60,10 +60,12 @@ def format_proof(model: ModelProto, size: int) -> Proof:
     return Proof("1 file", True, found + ", ".join(operators))
 
 
-def loader_proof(complaints: list[str]) -> Proof:
+def loader_proof(complaints: list[str], *, has_masks: bool) -> Proof:
     """Of what `loader.check` had to say."""
     batches = ", ".join(map(str, BATCHES))
-    passed = f"names, types, shapes, constants; run on zeros, on batches {batches}, on {3 * SWEEP_ROWS} random masks"
+    passed = f"names, types, shapes, constants; run on zeros, on batches {batches}"
+    if has_masks:
+        passed += f", on {len(SWEEP_SPREADS) * SWEEP_ROWS} random masks"
     return Proof("2 Unity's loader, restated", not complaints, " ".join(complaints) or passed)
 
 

@@ -22,8 +22,7 @@ QUIT = "q"
 #: The keys of one branch with many actions, or of many branches, in their order.
 NUMBERED = (*"123456789", *(letter for letter in "abcdefghijklmnoprstuvwxyz" if letter != QUIT))
 WASD = {"w": "up", "a": "left", "s": "down", "d": "right"}
-SYMBOLS = {"left": "←", "right": "→", "up": "↑", "down": "↓"}
-NAMED = (*SYMBOLS, "space", "enter")
+NAMED = ("left", "right", "up", "down", "space", "enter")
 NEUTRAL = "0"
 
 #: Per branch which actions are allowed, bool [size].
@@ -104,7 +103,7 @@ class DirectControls(Controls):
         self._actions = {**aliases, **self._actions}
         self._labels = labels
         self._action = 0
-        shown = ", ".join(f"{SYMBOLS.get(key, key)} {label}" for key, label in zip(keys, labels, strict=True))
+        shown = ", ".join(f"{key} {label}" for key, label in zip(keys, labels, strict=True))
         self.help = f"{shown} (arrows or WASD)" if aliases else shown
 
     def press(self, key: str, mask: Masks) -> Answer:
@@ -132,9 +131,7 @@ class LevelControls(Controls):
         neutral: per branch the level to begin with.
     """
 
-    help = (
-        "1 2 3 ... (or ← →) choose the branch, ↑ ↓ its level, 0 sets all back; where the environment waits, space acts"
-    )
+    help = "1 2 3 ... or left and right choose the branch, up and down its level, 0 sets all back, space acts"
 
     def __init__(self, labels: Sequence[Sequence[str]], neutral: Sequence[int]) -> None:
         self._labels = labels
@@ -239,4 +236,5 @@ def _levels(codec: ActionCodec) -> tuple[list[list[str]], list[int]]:
     if codec.native.is_discrete:
         return [[str(level) for level in range(len(table))] for table in codec.tables], [0] * len(codec.tables)
     values = [table.sum(axis=1) for table in codec.tables]  # a level decides one dimension
-    return [[f"{value:+g}" for value in row] for row in values], [int(np.abs(row).argmin()) for row in values]
+    labels = [[f"{value:+g}" if value else "0" for value in row] for row in values]
+    return labels, [int(np.abs(row).argmin()) for row in values]

@@ -9,7 +9,7 @@ import numpy as np
 
 from agents.checks_play import sheet
 from agents.keyboard import QUIT, Answer, Controls, Masks
-from agents.players import Action, Episode
+from agents.players import Action, Episode, score_text
 from agents.screen import CLOSED, Picture, Screen
 from bridge import Bridge, Steps, StepType, UnsupportedError
 
@@ -66,7 +66,7 @@ class Person:
         else:
             if begins:
                 self._message = " ".join([self._message, "Space begins."]).strip()
-                self._wait(show, lambda key: key in BEGIN)
+                self._wait(show, lambda key: self._begins(key, mask))
                 self._deadline = time.monotonic()
             self._message = ""
             self._go_on(show, mask, self._step_seconds)
@@ -77,7 +77,7 @@ class Person:
         """Says how it went."""
         self._ended += 1
         result = episode.result
-        self._message = f"Episode {self._ended}: score {result.score:g} in {result.length} steps."
+        self._message = f"Episode {self._ended}: score {score_text(result.score)} in {result.length} steps."
 
     def _wait(self, show: Callable[[], None], is_enough: Callable[[str], bool]) -> None:
         """Until a key is enough."""
@@ -87,6 +87,12 @@ class Person:
             while self._typed:
                 if is_enough(self._typed.pop(0)):
                     return
+
+    def _begins(self, key: str, mask: Masks) -> bool:
+        """Whether this key begins the episode; another one may choose how."""
+        if key not in BEGIN:
+            self._controls.press(key, mask)
+        return key in BEGIN
 
     def _go_on(self, show: Callable[[], None], mask: Masks, seconds: float) -> None:
         """For as long as a step takes; keys change what will be done at its end."""
@@ -120,8 +126,8 @@ class Person:
 
         def show() -> None:
             state = (
-                f"Episode {self._ended + 1} of {self._episodes}   step {self._steps}   score {self._score:g}   "
-                f"action {self._controls.chosen}"
+                f"Episode {self._ended + 1} of {self._episodes}   step {self._steps}   "
+                f"score {score_text(self._score)}   action {self._controls.chosen}"
             )
             keys = f"Keys: {self._controls.help}; {QUIT} ends."
             self._screen.show(picture, [*numbers, state, keys, self._message])

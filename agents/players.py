@@ -113,18 +113,18 @@ def score_board(players: Sequence[Played], seed: int) -> list[str]:
     for index in range(count):
         same = len({player.beginnings[index] for player in players}) == 1
         label = f"episode {index + 1}{'' if same else ' *'}"
-        table.append([label, *(_number(player.results[index].score) for player in players)])
+        table.append([label, *(score_text(player.results[index].score) for player in players)])
     scores = [[result.score for result in player.results] for player in players]
-    table.append(["mean", *(_number(fmean(values)) for values in scores)])
-    table.append(["best", *(_number(max(values)) for values in scores)])
-    table.append(["mean length", *(_number(fmean(r.length for r in player.results)) for player in players)])
+    table.append(["mean", *(score_text(fmean(values)) for values in scores)])
+    table.append(["best", *(score_text(max(values)) for values in scores)])
+    table.append(["mean length", *(score_text(fmean(r.length for r in player.results)) for player in players)])
     lines = [f"{count} episode{'s' * (count > 1)} from seed {seed}, the same for all:", *_aligned(table)]
     if any(" *" in row[0] for row in table):
         lines.append("* began differently: this environment draws random numbers within episodes, too.")
     return lines
 
 
-def _number(value: float) -> str:
+def score_text(value: float) -> str:
     return f"{value:.0f}" if float(value).is_integer() else f"{value:.2f}"
 
 

@@ -47,6 +47,8 @@ class WindowScreen:
         is_unix = os.name == "posix" and sys.platform != "darwin"
         if is_unix and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise ScreenError("there is no display (DISPLAY and WAYLAND_DISPLAY are not set)")
+        # Drawn without OpenGL: its context and that of an environment that draws with MuJoCo would crash each other.
+        os.environ["SDL_FRAMEBUFFER_ACCELERATION"] = "0"
         try:
             pygame.display.init()
             pygame.font.init()

@@ -124,6 +124,7 @@ def main(argv: Sequence[str], interrupts: Interrupts) -> int:
                     last = _filmed(film, of_episode, bridge, interrupts)
                 bar.advance(episode)
                 tqdm.write(f"episode {episode}: score {last.score:.3f}, {last.step} steps, {last.ending}: {path}")
+                sys.stdout.flush()
     return 0
 
 

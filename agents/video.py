@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Sequence
 from fractions import Fraction
@@ -90,7 +91,9 @@ class Film:
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._container = av.open(str(self._partial), "w", format="mp4", options={"movflags": "faststart"})
+        # Python writes: FFmpeg says nothing of a disk that is full when it closes its own file.
+        self._file = self._partial.open("wb")
+        self._container = av.open(self._file, "w", format="mp4")
         self._container.metadata["title"] = self._title
         self._stream = self._container.add_stream("libx264", rate=self._fps, options={"crf": str(QUALITY)})
         self._stream.pix_fmt = "yuv420p"  # all that browsers play
@@ -111,10 +114,14 @@ class Film:
         try:
             if error is None:
                 self._container.mux(self._stream.encode(None))
-            self._container.close()
-            if error is None:
+                self._container.close()
+                self._file.close()
                 self._partial.replace(self._path)
         finally:
+            with contextlib.suppress(av.FFmpegError, OSError):  # what could not be written cannot be finished
+                self._container.close()
+            with contextlib.suppress(OSError):
+                self._file.close()
             self._partial.unlink(missing_ok=True)
 
 

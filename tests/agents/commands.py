@@ -1,4 +1,4 @@
-"""The two commands as a person runs them: in this process, or as processes of their own."""
+"""The commands as a person runs them: in this process, or as processes of their own."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agents import evaluate, train
+from agents import evaluate, record, train
 from agents.commandline import run_command
 
 ROOT = Path(__file__).parents[2]
-TRAIN, EVALUATE = "agents.train", "agents.evaluate"
-MAINS = {TRAIN: train.main, EVALUATE: evaluate.main}
-PROGRAMS = {TRAIN: train.PROGRAM, EVALUATE: evaluate.PROGRAM}
+TRAIN, EVALUATE, RECORD = "agents.train", "agents.evaluate", "agents.record"
+MAINS = {TRAIN: train.main, EVALUATE: evaluate.main, RECORD: record.main}
+PROGRAMS = {TRAIN: train.PROGRAM, EVALUATE: evaluate.PROGRAM, RECORD: record.PROGRAM}
 
 #: An environment that costs nothing, whose episodes last 5 steps, and an agent that costs little.
 COUNTER = ("--env", "tests.environments:Counter-v0")

@@ -312,6 +312,17 @@ def test_a_fault_is_named(fault: str, tmp_path: Path) -> None:
     assert re.search(sentence, first), first
 
 
+def test_q_times_mask_is_found_among_many_actions(tmp_path: Path) -> None:
+    """Random masks alone always allow one of 40 actions whose value is positive."""
+    codec = make_codec(NativeActions(branches=(40,)), CodecSettings())
+    spec = spec_of(codec, NUMBERS)
+    faulty = model_of(untrained(spec, config_of()), codec)
+    assert refusals(faulty, tmp_path, Expected.of(spec, codec.native)) == []
+    q_times_mask(faulty)
+    (found,) = refusals(faulty, tmp_path, Expected.of(spec, codec.native))
+    assert "holds the forbidden action" in found
+
+
 CONTINUOUS_FAULTS: dict[str, tuple[Fault, str]] = {
     "another size": (
         lambda m: constant(m, "continuous_action_output_shape", [3]),

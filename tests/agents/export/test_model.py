@@ -92,6 +92,18 @@ def test_a_tiny_variance_is_computed_as_torch_does() -> None:
     np.testing.assert_allclose(found, agent.q_values(rows), rtol=1e-3, atol=1e-3)
 
 
+def test_pictures_are_rounded_as_the_bridge_does() -> None:
+    """A camera in Unity may give any number from 0 to 1; the bridge gave the agent whole ones up to 255."""
+    spec = spec_of(GRIDWORLD, SMALL_IMAGE)
+    agent = untrained(spec, config_of(network={"normalize": True}))
+    session = OnnxPolicy(with_q_values(model_of(agent, GRIDWORLD)), spec, GRIDWORLD)._session
+    rows = random_rows(spec, GRIDWORLD, 10)
+    between = rows.obs[0] / 255 + np.random.default_rng(0).uniform(-0.49, 0.49, rows.obs[0].shape) / 255
+    feeds = {"obs_0": between.clip(0, 1).astype(np.float32), names.MASKS: np.ones((10, 5), np.float32)}
+    (found,) = session.run([names.Q_VALUES], feeds)
+    np.testing.assert_allclose(found[:, 1:], agent.q_values(rows), rtol=1e-4, atol=2e-5)
+
+
 def test_where_only_an_action_that_the_agent_lacks_is_allowed_it_is_taken() -> None:
     spec = spec_of(GRIDWORLD, NUMBERS)
     model = model_of(untrained(spec, config_of()), GRIDWORLD)

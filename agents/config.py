@@ -29,6 +29,7 @@ from pydantic import NonNegativeInt as Count
 from pydantic import PositiveFloat as Positive
 from pydantic import PositiveInt as PositiveCount
 
+from agents.files import write_whole
 from bridge import BehaviorSpec, EnvSpec
 
 Unit = Literal["steps", "updates", "episodes"]
@@ -213,7 +214,23 @@ class TrainingConfig(Section):
         None, description="reward learned where an episode terminates before its limit; scores stay as they are"
     )
     summary_episodes: PositiveCount = Field(10, description="episodes per line and per point of the curves")
+    minutes: NotNegative = Field(0.0, description="minutes of wall clock, over all resumes; 0: no limit")
+    stop_score: Annotated[float | None, Optional] = Field(
+        None, description="training ends when the mean of the latest stop_window evaluations reaches this"
+    )
+    stop_window: PositiveCount = Field(1, description="evaluations that stop_score takes the mean of")
+    patience: Count = Field(
+        0, description="training ends after so many evaluations without a better one; 0: it does not"
+    )
     checkpoint_seconds: Positive = Field(300.0, description="seconds between checkpoints; one more at the end")
+    checkpoint_episodes: Count = Field(0, description="episodes between checkpoints besides; 0: only the seconds count")
+    keep_checkpoints: PositiveCount = Field(
+        2, description="latest checkpoints kept, each with the whole replay; the best one is kept besides"
+    )
+    save_replay: bool = Field(
+        True, description="checkpoints hold the replay; without it a resumed run begins with an empty one"
+    )
+    histograms: bool = Field(False, description="histograms of all weights in TensorBoard, with each summary")
     torch_device: str = Field("", description="cpu, cuda, cuda:1, mps; default: cuda if there is one")
     torch_threads: PositiveCount = Field(1, description="threads of one operation on the CPU")
 
@@ -252,6 +269,14 @@ class Config(Section):
     exploration: ExplorationConfig = ExplorationConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _stopping_needs_evaluations(self) -> Self:
+        needed = {"stop_score": self.training.stop_score is not None, "patience": self.training.patience > 0}
+        for name, needs in needed.items():
+            if needs and not self.evaluation.every:
+                raise ValueError(f"training.{name} needs evaluations in training: set evaluation.every")
+        return self
 
 
 Values = Mapping[str, Any]
@@ -293,7 +318,8 @@ def build_config(values: Values) -> Config:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
         if first["type"] == "value_error":
-            raise ConfigError(f"{path}: {str(first['ctx']['error']).rstrip('.')}.") from None
+            place = f"{path}: " if path else ""  # what is wrong between two sections names them itself
+            raise ConfigError(f"{place}{str(first['ctx']['error']).rstrip('.')}.") from None
         problem = first["msg"].replace("Input should be", "expected")
         raise ConfigError(f"{path}: found {first['input']!r}, {problem}.") from None
 
@@ -317,7 +343,7 @@ def load_config(path: Path) -> Config:
 
 
 def save_config(config: Config, path: Path) -> None:
-    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    write_whole(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 
 
 def preset_names() -> list[str]:

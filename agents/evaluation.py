@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.config import EvaluationConfig
+from agents.files import write_whole
 from agents.scores import EpisodeResult, Scores
 from bridge import Bridge, Steps
 
@@ -92,7 +93,7 @@ class Evaluation:
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.as_dict(), indent=1) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(self.as_dict(), indent=1) + "\n")
 
 
 def evaluate(

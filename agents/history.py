@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from agents.files import write_whole
+
 Kind = Literal["start", "summary", "evaluation", "fault", "test", "end"]
 Line = dict[str, Any]
 
@@ -52,7 +54,7 @@ class History:
             OSError: the disk is full, for instance.
         """
         line = {"kind": kind, "steps": steps, "episodes": episodes, "time": round(self.seconds, 3), **values}
-        data = _encoded(line)
+        data = _encoded(line).encode()
         with self._path.open("ab", buffering=0) as file:
             before = file.seek(0, os.SEEK_END)
             try:
@@ -66,9 +68,7 @@ class History:
     def _go_back(self, steps: int) -> float:
         """Drops what came after that step. Returns the time of the last line that is left."""
         kept = [line for line in read_history(self._path.parent) if line["steps"] <= steps]
-        partial = self._path.with_suffix(".partial")
-        partial.write_bytes(b"".join(map(_encoded, kept)))
-        partial.replace(self._path)
+        write_whole(self._path, "".join(map(_encoded, kept)))
         return max((line["time"] for line in kept), default=0.0)
 
 
@@ -92,8 +92,8 @@ def column(lines: list[Line], key: str) -> tuple[list[int], list[float]]:
     return [steps for steps, _ in points], [value for _, value in points]
 
 
-def _encoded(line: Line) -> bytes:
-    return json.dumps(_finite(line), allow_nan=False).encode() + b"\n"
+def _encoded(line: Line) -> str:
+    return json.dumps(_finite(line), allow_nan=False) + "\n"
 
 
 def _decoded(text: bytes) -> Line | None:

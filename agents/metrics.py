@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from agents.evaluation import Evaluation
 from agents.history import History
@@ -16,6 +18,8 @@ from bridge import Fault
 
 #: TensorBoard's curves are at most so far behind.
 FLUSH_SECONDS = 10
+#: Curves whose last values stand beside the hyperparameters in the HParams tab.
+RESULTS = ("run/score", "eval/score", "test/score")
 
 
 class Metrics:
@@ -36,16 +40,22 @@ class Metrics:
         self._is_new = resumed_at is None
         self._writer = SummaryWriter(str(folder), purge_step=purge_step, flush_secs=FLUSH_SECONDS)
 
-    def start(self, steps: int, episodes: int, about: dict[str, Any], model: str) -> None:
+    def start(
+        self, steps: int, episodes: int, about: dict[str, Any], model: str, settings: Mapping[str, bool | float | str]
+    ) -> None:
         """The run begins or goes on.
 
         Args:
             about: JSON values that say what is trained.
             model: a preformatted description.
+            settings: hyperparameters, for the HParams tab.
         """
         self.history.append("start", steps, episodes, about)
         if self._is_new:
             self._writer.add_text("model", "    " + model.replace("\n", "\n    "))
+            experiment, session, _ = hparams(dict(settings), dict.fromkeys(RESULTS, 0.0))  # type: ignore[no-untyped-call]
+            for summary in (experiment, session):
+                self._writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]
 
     def summary(self, summary: Summary) -> None:
         values = {
@@ -85,6 +95,11 @@ class Metrics:
         }
         self.history.append("test", steps, episodes, {**_result("test", evaluation), **said})
         self._scalars(_result("test", evaluation), steps)
+
+    def histograms(self, weights: Mapping[str, torch.Tensor], steps: int) -> None:
+        """The network's weights."""
+        for name, values in weights.items():
+            self._writer.add_histogram(f"weights/{name}", values.detach().cpu().numpy(), steps)
 
     def fault(self, fault: Fault, count: int, lost: int, steps: int, episodes: int) -> None:
         """A fault of the training environment; so many there were, and so many transitions were lost, in all."""

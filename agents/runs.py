@@ -1,6 +1,8 @@
 """The run folder: where everything that one run writes lies.
 
+runs/<run-id>/run.json       where it comes from, see `agents.provenance`
 runs/<run-id>/config.yaml    the resolved configuration
+runs/<run-id>/metrics.jsonl  what happened, see `agents.history`
 runs/<run-id>/events.out...  curves, for `tensorboard --logdir runs`
 runs/<run-id>/checkpoints/   see `agents.checkpoint`
 runs/<run-id>/evaluations/   results of tests, JSON
@@ -28,6 +30,10 @@ class RunFolder:
     @property
     def config(self) -> Path:
         return self.path / "config.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        return self.path / "run.json"
 
     @property
     def checkpoints(self) -> Path:

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from agents.agent import DQNAgent
-from agents.checkpoint import CheckpointError, find_checkpoint, read_about, restore_weights
-from agents.config import Config, ConfigError, EvaluationConfig
+from agents.checkpoint import CheckpointError, find_checkpoint, is_checkpoint, restore_weights
+from agents.config import Config, ConfigError, EvaluationConfig, load_config
 from agents.evaluation import Evaluation, evaluate
 from agents.progress import Bar
-from agents.runs import RunFolder
+from agents.runs import RunFolder, existing_run
 from bridge import Bridge, EnvSpec, connect
 
 
@@ -49,12 +49,6 @@ class Evaluator:
             self._bridge = None
 
 
-def starts_of(run: RunFolder) -> int:
-    """How often the training of this run was started. Raises `CheckpointError` when it left no checkpoint."""
-    starts: int = read_about(find_checkpoint(run.checkpoints, "latest"))["starts"]
-    return starts
-
-
 def check_seed(config: Config, trained: Config) -> None:
     """Raises `ConfigError` when the test of `config` would play the episodes that a run of `trained` learns from."""
     if config.evaluation.seed == trained.training.seed:
@@ -78,6 +72,24 @@ def checkpoint_to_test(config: Config, run: RunFolder) -> Path:
         with contextlib.suppress(CheckpointError):
             return find_checkpoint(run.checkpoints, "best")
     return find_checkpoint(run.checkpoints, "latest")
+
+
+def find_weights(name: str, results_dir: Path) -> Path:
+    """The checkpoint that a person means by a run id, a run's folder or a checkpoint's folder.
+
+    Of a run it is the one that its test plays.
+
+    Raises:
+        CheckpointError, ConfigError: there is none.
+    """
+    path = Path(name)
+    if is_checkpoint(path):
+        return path
+    is_folder = RunFolder(path).config.is_file()
+    if not is_folder and path.name != name:
+        raise ConfigError(f"there is no run and no checkpoint in {name!r}.")
+    run = RunFolder(path) if is_folder else existing_run(results_dir, name)
+    return checkpoint_to_test(load_config(run.config), run)
 
 
 def run_test(

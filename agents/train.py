@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 
 from agents.agent import DQNAgent
+from agents.checkpoint import initialize_from, recover_checkpoint
 from agents.commandline import (
     RESULTS_DIR,
     TRAIN_OPTIONS,
@@ -30,8 +31,8 @@ from agents.config import ConfigError, load_config, preset_names, sections
 from agents.networks import summary
 from agents.resolve import chosen_length, open_environment, resumed_config, starting_values
 from agents.runs import check_free, existing_run, new_run, new_run_of
-from agents.session import check_seed, checkpoint_to_test, result_file, starts_of
-from agents.training import Training
+from agents.session import check_seed, checkpoint_to_test, find_weights, result_file
+from agents.training import Training, starts_of
 from bridge import BridgeError, connect
 
 
@@ -44,6 +45,11 @@ def make_parser() -> Parser:
     )
     add_run_options(parser)
     parser.add_argument("--resume", action="store_true", help="go on with the run of --run-id where it stopped")
+    parser.add_argument(
+        "--initialize-from",
+        metavar="NAME",
+        help="begin with the weights of another run: its id, its folder, or the folder of one of its checkpoints",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite the run of --run-id")
     parser.add_argument(
         "--preset",
@@ -58,6 +64,8 @@ def main(argv: Sequence[str], interrupts: Interrupts) -> int:
     options = make_parser().parse(argv)
     if options.resume and options.force:
         raise ConfigError("--resume goes on with a run and --force overwrites it: give one of them.")
+    if options.resume and options.initialize_from:
+        raise ConfigError("--resume goes on with a run's own weights: leave out --initialize-from.")
     training = _resumed(options, interrupts) if options.resume else _started(options, interrupts)
     return interrupts.exit_code if interrupts.requested() else _test(training, options, interrupts)
 
@@ -67,16 +75,20 @@ def _started(options: argparse.Namespace, interrupts: Interrupts) -> Training:
     starting_values(options.preset, values)  # wrong values are told before anything is looked at or started
     if options.run_id:
         check_free(options.results_dir, options.run_id, force=options.force)
+    weights = find_weights(options.initialize_from, options.results_dir) if options.initialize_from else None
     config, bridge = open_environment(options.preset, values)
     with bridge, interrupts.held():
         check_seed(config, config)
         agent = DQNAgent(bridge.spec, config)
+        if weights is not None:
+            initialize_from(weights, agent)
         # Nothing can be wrong with the request any more: now an old run may be overwritten.
         if options.run_id:
             run = new_run(options.results_dir, options.run_id, force=options.force)
         else:
             run = new_run_of(config.environment.target, options.results_dir)
-        return _trained(Training(config, bridge, agent, run), options, interrupts)
+        begins_with = str(weights.absolute()) if weights is not None else ""
+        return _trained(Training(config, bridge, agent, run, begins_with=begins_with), options, interrupts)
 
 
 def _resumed(options: argparse.Namespace, interrupts: Interrupts) -> Training:
@@ -87,11 +99,14 @@ def _resumed(options: argparse.Namespace, interrupts: Interrupts) -> Training:
     if options.preset and options.preset != saved.preset:
         raise ConfigError(f"run {options.run_id!r} has the preset {saved.preset!r}: resume it without --preset.")
     config = resumed_config(saved, chosen_length(config_values(options)))
+    checkpoint, set_aside = recover_checkpoint(run.checkpoints)
+    for line in set_aside:
+        _say(line)
     # Started so often before, the environment goes on with random streams of its own instead of repeating itself.
-    bridge = connect(config.environment.spec(config.training.seed), incarnation=starts_of(run))
+    bridge = connect(config.environment.spec(config.training.seed), incarnation=starts_of(checkpoint))
     with bridge, interrupts.held():
         agent = DQNAgent(bridge.spec, config)
-        return _trained(Training(config, bridge, agent, run, resume=True), options, interrupts)
+        return _trained(Training(config, bridge, agent, run, checkpoint), options, interrupts)
 
 
 def _trained(training: Training, options: argparse.Namespace, interrupts: Interrupts) -> Training:

@@ -17,9 +17,11 @@ from agents.loop import Exchanged, collect_and_learn
 from agents.metrics import Metrics
 from agents.networks import summary as model_summary
 from agents.progress import Console
+from agents.provenance import note_start
 from agents.runs import RunFolder
 from agents.scores import Scores
 from agents.session import Evaluator, checkpoint_to_test, open_test, prepare_torch, run_test
+from agents.stopping import Stopping
 from agents.summary import Summaries
 from bridge import Bridge, BridgeError, ResumeError
 
@@ -31,15 +33,27 @@ class Training:
         config: the resolved configuration.
         bridge: the training environment; it is closed by whoever opened it.
         agent: a new agent for that environment.
-        run: an empty run folder, or with `resume` one with a checkpoint.
+        run: an empty run folder, or that of the checkpoint.
+        checkpoint: of this run, to go on with.
+        begins_with: the checkpoint whose weights the agent of a new run has.
+
+    Attributes:
+        resumed: how the run goes on, in words; empty for a new one.
 
     Raises:
-        CheckpointError: there is nothing to resume, or it does not fit.
-        ConfigError: the run to resume has reached its limit.
+        CheckpointError: the checkpoint does not fit.
+        ConfigError: the run to resume has ended by itself.
     """
 
     def __init__(
-        self, config: Config, bridge: Bridge, agent: DQNAgent, run: RunFolder, *, resume: bool = False
+        self,
+        config: Config,
+        bridge: Bridge,
+        agent: DQNAgent,
+        run: RunFolder,
+        checkpoint: Path | None = None,
+        *,
+        begins_with: str = "",
     ) -> None:
         prepare_torch(config)
         self.config = config
@@ -55,35 +69,52 @@ class Training:
         self._faults_told = 0
         self._scores = Scores()
         self._summaries = Summaries(agent, config.training.summary_episodes)
+        self._stopping = Stopping(config.training)
         self._goes_on = False
         self.resumed = ""
-        if resume:
-            self._restore(find_checkpoint(run.checkpoints, "latest"))
-        _save_config(config, run)
-        self._saved_at = time.monotonic()
+        self._begins_with = begins_with
+        self._saved_at = -float("inf")  # a new run has its first checkpoint at once
+        if checkpoint is not None:
+            self._restore(checkpoint)
+            self._begins_with, self._saved_at = checkpoint.name, time.monotonic()
+        self._saved_episodes = agent.episodes
+        save_config(config, run.config)
         self._evaluator = Evaluator(config)
         self._best = _best_score(run)
 
     def _restore(self, checkpoint: Path) -> None:
-        restore_checkpoint(checkpoint, self.agent)
-        if self._finished():
-            limit = self.config.training.steps
-            unit = "steps" if limit and self.agent.steps >= limit else "episodes"
-            count = self._count(unit.removesuffix("s"))
-            raise ConfigError(f"run {self.run.path.name!r} has its {count:,} {unit} already: give a larger --{unit}.")
-        about = read_about(checkpoint)
+        lost = restore_checkpoint(checkpoint, self.agent)
+        about = _about_of(checkpoint)
         self._starts = about["starts"] + 1
         self._evaluated = about["evaluated"]
         self._earlier_faults = about["faults"]
         self._seconds = about["seconds"]
+        self._stopping.load_state_dict(about["stopping"])
+        self._refuse_ended()
         self._resumed_at = self.agent.steps
         self._summaries = Summaries(self.agent, self.config.training.summary_episodes)
         self._summaries.load_state_dict(about["summaries"])
-        self.resumed = f"resumed at step {self.agent.steps:,} {self._go_on(about)}"
+        self.resumed = f"resumed at step {self.agent.steps:,} {self._go_on(about, lost)}"
 
-    def _go_on(self, about: dict[str, Any]) -> str:
+    def _refuse_ended(self) -> None:
+        reason = self._stopping.reason(self.agent.steps, self.agent.episodes, self._seconds)
+        if reason is not None:
+            settings = self.config.training
+            said = {
+                "steps": f"has its {self.agent.steps:,} steps already: give a larger --steps",
+                "episodes": f"has its {self.agent.episodes:,} episodes already: give a larger --episodes",
+                "minutes": f"has its {settings.minutes:g} minutes already: give larger --training.minutes, or 0",
+                "score": f"has reached its score of {settings.stop_score}: give another --training.stop-score, or none",
+                "patience": f"had {settings.patience} evaluations without a better one: give a larger "
+                "--training.patience, or 0",
+            }
+            raise ConfigError(f"run {self.run.path.name!r} {said[reason]}.")
+
+    def _go_on(self, about: dict[str, Any], lost: int) -> str:
         """Puts the environment back to where the checkpoint was written, if it can be; says how that went."""
-        if about["environment"] is None:
+        if not about["replay"]:
+            why = "the run keeps its replay out of its checkpoints"
+        elif about["environment"] is None:
             why = "this environment cannot be put back into a state"
         else:
             try:
@@ -93,8 +124,9 @@ class Training:
                 return "exactly where it was"
             except ResumeError as error:
                 why = str(error).rstrip(".")
-        lost = self.agent.lose_open_episodes()
-        return f"with new episodes, {lost} open transition{'' if lost == 1 else 's'} lost ({why})"
+        lost += self.agent.lose_open_episodes()
+        empty = "" if about["replay"] else " and an empty replay"
+        return f"with new episodes{empty}, {lost} open transition{'' if lost == 1 else 's'} lost ({why})"
 
     def train(self, interrupts: Interrupts) -> None:
         """Until the limit of steps or episodes, or a signal. Leaves a checkpoint of where it stopped.
@@ -105,13 +137,16 @@ class Training:
         """
         settings = self.config.training
         unit = "step" if settings.steps else "episode"
+        device = str(self.agent.device)
+        note_start(self.run, self.config, self._bridge, device, self.agent.steps, self._begins_with)
         with contextlib.ExitStack() as stack:
             metrics = Metrics(self.run.path, self._resumed_at, self._seconds)
             self._metrics = stack.enter_context(contextlib.closing(metrics))
             bar = Console(settings.steps or settings.episodes or None, unit, initial=self._count(unit))
             console = stack.enter_context(contextlib.closing(bar))
             stack.enter_context(contextlib.closing(self._evaluator))
-            metrics.start(self.agent.steps, self.agent.episodes, self._about(), model_summary(self.agent.network))
+            about, model = self._about(), model_summary(self.agent.network)
+            metrics.start(self.agent.steps, self.agent.episodes, about, model, hyperparameters(self.config))
             try:
                 reason = self._collect(console, interrupts)
             except (BridgeError, OSError):
@@ -130,6 +165,8 @@ class Training:
             summary = self._summaries.observe(event)
             if summary is not None:
                 self._metrics.summary(summary)
+                if self.config.training.histograms:
+                    self._metrics.histograms(self.agent.weights(), self.agent.steps)
                 console.summary(summary)
             if isinstance(event, Exchanged):
                 console.advance(self._count(unit))
@@ -138,7 +175,9 @@ class Training:
                 self._summaries.leave_out(time.perf_counter() - began)
                 if interrupts.requested():
                     return "interrupted"
-                if reason := self._finished():
+                seconds = self._metrics.history.seconds
+                reason = self._stopping.reason(self.agent.steps, self.agent.episodes, seconds)
+                if reason is not None:
                     return reason
         raise AssertionError("the loop has no end of its own")
 
@@ -164,6 +203,7 @@ class Training:
             except InterruptedError:
                 return  # it comes again when the run is resumed
             self._evaluated = steps
+            self._stopping.evaluated(evaluation.mean)
             # A later checkpoint as good as the best one has learned from more.
             is_best = evaluation.mean >= self._best
             self._metrics.evaluation(evaluation, steps, self.agent.episodes, is_best=is_best)
@@ -171,7 +211,10 @@ class Training:
             if is_best:
                 self._best = evaluation.mean
                 save_checkpoint(self.run.checkpoints, self.agent, "best", {"score": evaluation.mean})
-        if time.monotonic() - self._saved_at >= self.config.training.checkpoint_seconds:
+        settings = self.config.training
+        is_due = time.monotonic() - self._saved_at >= settings.checkpoint_seconds
+        period = settings.checkpoint_episodes
+        if is_due or (period and self.agent.episodes // period > self._saved_episodes // period):
             self._save()
 
     def _tell_faults(self) -> None:
@@ -191,10 +234,12 @@ class Training:
             "environment": environment.target,
             "simulated": self._bridge.simulated,
             "seed": self.config.training.seed,
+            "begins_with": self._begins_with,
             "resumed": self.resumed,
         }
 
     def _save(self) -> None:
+        settings = self.config.training
         # A restarted worker has used up a random stream, which a resumed run must not use again.
         starts = self._starts + len(self._bridge.ledger)
         about = {
@@ -204,31 +249,46 @@ class Training:
             "faults": self.faults,
             "scores": self._scores.state_dict(),
             "summaries": self._summaries.state_dict(),
+            "stopping": self._stopping.state_dict(),
+            "replay": settings.save_replay,
             "environment": self._bridge.snapshot(),
         }
-        save_checkpoint(self.run.checkpoints, self.agent, "step", about)
-        self._saved_at = time.monotonic()
+        folder, keep = self.run.checkpoints, settings.keep_checkpoints
+        save_checkpoint(folder, self.agent, "step", about, keep=keep, replay=settings.save_replay)
+        self._saved_at, self._saved_episodes = time.monotonic(), self.agent.episodes
 
     @property
     def faults(self) -> list[dict[str, Any]]:
         """The `Fault`s of the training environment in the whole run, as JSON values."""
         return self._earlier_faults + [asdict(fault) for fault in self._bridge.ledger.faults]
 
-    def _finished(self) -> str:
-        """The limit that is reached: `steps` or `episodes`; empty when none is."""
-        settings = self.config.training
-        if settings.steps and self.agent.steps >= settings.steps:
-            return "steps"
-        return "episodes" if settings.episodes and self.agent.episodes >= settings.episodes else ""
-
     def _count(self, unit: str) -> int:
         return self.agent.steps if unit == "step" else self.agent.episodes
 
 
-def _save_config(config: Config, run: RunFolder) -> None:
-    partial = run.config.with_suffix(".partial")
-    save_config(config, partial)
-    partial.replace(run.config)
+def starts_of(checkpoint: Path) -> int:
+    """How often the training of its run was started. Raises `CheckpointError` when it cannot be read."""
+    starts: int = _about_of(checkpoint)["starts"]
+    return starts
+
+
+def hyperparameters(config: Config) -> dict[str, bool | float | str]:
+    """What a run can be compared by: the settings of environment, network, learner, replay and exploration."""
+    values = {"environment": config.environment.target, "seed": config.training.seed}
+    for section in ("network", "learner", "replay", "exploration"):
+        values |= {f"{section}.{name}": value for name, value in getattr(config, section).model_dump().items()}
+    return {name: value if isinstance(value, bool | int | float) else str(value) for name, value in values.items()}
+
+
+def _about_of(checkpoint: Path) -> dict[str, Any]:
+    about = read_about(checkpoint)
+    names = {"starts", "evaluated", "seconds", "faults", "stopping", "summaries", "replay", "scores", "environment"}
+    if missing := names - about.keys():
+        raise CheckpointError(
+            f"{checkpoint} does not say {min(missing)!r}: an older version wrote it, and its run cannot go on; begin "
+            "another one with --initialize-from."
+        )
+    return about
 
 
 def _best_score(run: RunFolder) -> float:

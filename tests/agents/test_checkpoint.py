@@ -8,6 +8,7 @@ import io
 import json
 import pickle
 import random
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +23,9 @@ from agents.agent import DQNAgent
 from agents.checkpoint import (
     CheckpointError,
     find_checkpoint,
+    initialize_from,
     read_about,
+    recover_checkpoint,
     restore_checkpoint,
     restore_weights,
     save_checkpoint,
@@ -118,7 +121,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_latest_replaces_the_older_ones_and_alone_has_the_replay(tmp_path: Path) -> None:
+def test_the_latest_replaces_the_older_ones_and_has_the_replay(tmp_path: Path) -> None:
     agent = experienced(100)
     first = save_checkpoint(tmp_path, agent, "step", {})
     best = save_checkpoint(tmp_path, agent, "best", {})
@@ -130,6 +133,83 @@ def test_the_latest_replaces_the_older_ones_and_alone_has_the_replay(tmp_path: P
     assert names(best) == ["manifest.json", "state.json", "tensors.pt"]
     assert find_checkpoint(tmp_path, "latest") == latest
     assert find_checkpoint(tmp_path, "best") == best
+
+
+@pytest.mark.parametrize("keep", [1, 2, 4])
+def test_the_latest_ones_are_kept(keep: int, tmp_path: Path) -> None:
+    agent = experienced(100)
+    steps = range(agent.steps, agent.steps + 6)
+    for agent.steps in steps:
+        save_checkpoint(tmp_path, agent, "step", {}, keep=keep)
+        save_checkpoint(tmp_path, agent, "best", {})
+    kept = [f"step-{number:09d}" for number in steps[-keep:]]
+    assert names(tmp_path) == [f"best-{steps[-1]:09d}", *kept]
+
+
+def test_without_a_replay_the_rest_is_restored_and_open_transitions_are_lost(tmp_path: Path) -> None:
+    before, after = experienced(297), fresh()
+    path = save_checkpoint(tmp_path, before, "step", {}, replay=False)
+    assert names(path) == ["manifest.json", "state.json", "tensors.pt"]
+    lost = restore_checkpoint(path, after)
+    assert lost == sum(map(len, before.state_dict()["nstep"]["open"].values())) > 0
+    assert (len(after.replay), after.steps, after.updates) == (0, before.steps, before.updates)
+    assert state_of(after)["tensors"] == state_of(before)["tensors"]
+    with open_training(seed=5) as bridge:
+        practise(after, bridge, 300)
+    assert len(after.replay) > 50
+    assert after.updates > before.updates + 20
+
+
+def test_a_new_agent_begins_with_the_weights_of_another(saved: Path) -> None:
+    before, after = experienced(), fresh()
+    initialize_from(saved, after)
+    assert (after.steps, len(after.replay)) == (0, 0)
+    for name, values in before.weights().items():
+        assert torch.equal(after.network.state_dict()[name], values)
+        assert torch.equal(after.target_network.state_dict()[name], values)
+
+
+# ---- a damaged one
+
+
+def several(folder: Path, count: int = 3) -> list[Path]:
+    """So many checkpoints, the newest first."""
+    agent = experienced(100)
+    paths = []
+    for _ in range(count):
+        agent.steps += 1
+        paths.append(save_checkpoint(folder, agent, "step", {"starts": 1}, keep=count))
+    return paths[::-1]
+
+
+@pytest.mark.parametrize("damaged", [0, 1, 2])
+def test_the_newest_whole_checkpoint_is_recovered(damaged: int, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    paths = several(folder)
+    for path in paths[:damaged]:
+        (path / "tensors.pt").write_bytes(b"nothing")
+    found, lines = recover_checkpoint(folder)
+    assert found == paths[damaged]
+    assert len(lines) == damaged
+    for path, line in zip(paths, lines, strict=False):
+        assert line.startswith(f"{path / 'tensors.pt'} is damaged: its SHA-256 is not the manifest's; going on with")
+        assert line.endswith(f"{found.name} instead, {path.name} was renamed to damaged-{path.name}.")
+    aside = [f"damaged-{path.name}" for path in paths[:damaged]]
+    assert names(folder) == sorted([*aside, *(path.name for path in paths[damaged:])])
+    assert find_checkpoint(folder, "latest") == found
+
+
+def test_where_all_are_damaged_nothing_is_changed(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    paths = several(folder)
+    for path in paths:
+        (path / "manifest.json").unlink()
+    before = snapshot(folder)
+    with pytest.raises(CheckpointError, match=re.escape(str(paths[0]))):
+        recover_checkpoint(folder)
+    assert snapshot(folder) == before
+    with pytest.raises(CheckpointError, match="run 'other' was stopped before its first checkpoint: begin it again"):
+        recover_checkpoint(tmp_path / "other" / "checkpoints")
 
 
 def test_a_better_one_of_the_same_step_replaces_the_best(tmp_path: Path) -> None:
@@ -293,8 +373,8 @@ def test_what_is_signed_but_nonsense_is_one_line(name: str, content: bytes, chec
 
 def test_another_agent_s_checkpoint_is_refused(tmp_path: Path) -> None:
     path = save_checkpoint(tmp_path, small_agent(behavior()), "step", {})
-    for restore in (restore_checkpoint, restore_weights):
-        assert "does not fit this agent: " in refusal(path, restore)
+    for restore in (restore_checkpoint, restore_weights, initialize_from):
+        assert "does not fit this agent: advantage.bias is (2,) there, expected" in refusal(path, restore)
 
 
 # ---- when saving fails

@@ -140,10 +140,10 @@ def test_evaluations_are_curves(success_score: float | None, tmp_path: Path) -> 
 
 def test_text_keeps_its_lines(tmp_path: Path) -> None:
     metrics = Metrics(tmp_path)
-    metrics.start(0, 0, {}, "a  1\nbb 2")
+    metrics.start(0, 0, {}, "a  1\nbb 2", {})
     metrics.close()
     curves = read_curves(tmp_path)
-    assert curves.Tags()["tensors"] == ["model/text_summary"]
+    assert [tag for tag in curves.Tags()["tensors"] if not tag.startswith("_hparams_")] == ["model/text_summary"]
     (event,) = curves.Tensors("model/text_summary")
     assert event.tensor_proto.string_val[0] == b"    a  1\n    bb 2"
 

@@ -112,6 +112,8 @@ SEEDS: dict[str, dict[str, Any]] = {
         "training.steps": 0,
         "training.episodes": 100,
         "training.failure_reward": -100.0,
+        "training.stop_score": 475.0,
+        "evaluation.every_episodes": 5,
     },
     "seed-b-keras": {
         **CARTPOLE,
@@ -166,6 +168,7 @@ SEEDS: dict[str, dict[str, Any]] = {
         "exploration.delay": 0,
         "training.steps": 50_000,
         "training.summary_episodes": 10,
+        "training.checkpoint_episodes": 100,
         "evaluation.steps": 5000,
         "evaluation.epsilon": 0.05,
         "evaluation.time_scale": 1.0,
@@ -190,6 +193,8 @@ SEEDS: dict[str, dict[str, Any]] = {
         "exploration.end": 0.01,
         "training.steps": 0,
         "training.episodes": 500,
+        "training.checkpoint_episodes": 100,
+        "training.histograms": True,
     },
     "seed-e": {
         **CARTPOLE,
@@ -200,6 +205,7 @@ SEEDS: dict[str, dict[str, Any]] = {
         "learner.target_unit": "updates",
         "learner.learning_starts": 10_000,
         "replay.capacity": 50_000,
+        "training.stop_score": 350.0,
     },
 }
 

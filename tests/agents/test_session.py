@@ -69,12 +69,14 @@ def test_a_run_leaves_its_config_curves_checkpoint_and_test(results: Path) -> No
         "config.yaml",
         "evaluations",
         "metrics.jsonl",
+        "run.json",
     ]
     config = load_config(run.config)
     assert (config.preset, config.learner.gamma, config.training.seed) == ("vector", 0.5, 3)
     assert config.environment.env == "tests.agents.witness:Witness-v0"
     assert restored(run).steps == 200
-    assert [path.name for path in run.checkpoints.iterdir()] == ["step-000000200"]
+    # The first one is written at once: from then on a run that is killed can be resumed.
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == ["step-000000001", "step-000000200"]
     result = result_of(run)
     assert (result["run_id"], result["checkpoint"], result["episodes"]) == ("it", "step-000000200", 3)
     assert result["scores"] == [5.0] * 3
@@ -111,10 +113,19 @@ def test_a_run_ends_at_its_limit(words: list[str], steps: int, episodes: int, re
 def test_checkpoints_are_written_as_often_as_wanted(results: Path) -> None:
     Witness.watched = results / "it" / "checkpoints"
     run = play(results, *WITNESS, "--steps", "6")
-    assert Witness.made[0].seen == [[]] * 6
+    assert Witness.made[0].seen == [[], *[["step-000000001"]] * 5]
     assert find_checkpoint(run.checkpoints, "latest").name == "step-000000006"
     play(results, *WITNESS, "--steps", "6", "--force", "--training.checkpoint-seconds", "1e-9")
-    assert Witness.made[2].seen == [[], *([f"step-{steps:09d}"] for steps in range(1, 6))]
+    names = [f"step-{steps:09d}" for steps in range(1, 6)]
+    assert Witness.made[2].seen == [[], names[:1], *map(list, pairwise(names))]
+    play(results, *WITNESS, "--steps", "12", "--force", "--training.checkpoint-episodes", "1")
+    assert Witness.made[4].seen[6:] == [
+        *[["step-000000001", "step-000000005"]] * 4,
+        *[["step-000000005", "step-000000010"]] * 2,
+    ]
+    words = ("--training.checkpoint-seconds", "1e-9", "--training.keep-checkpoints", "3")
+    run = play(results, *WITNESS, "--steps", "6", "--force", *words)
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == [f"step-{steps:09d}" for steps in (4, 5, 6)]
 
 
 # ---- who plays where
@@ -212,7 +223,7 @@ def test_a_resumed_run_begins_where_it_stopped(results: Path) -> None:
     longer = config.model_copy(update={"training": config.training.model_copy(update={"steps": 1000})})
     with connect(config.environment.spec(0)) as bridge:
         agent = DQNAgent(bridge.spec, longer)
-        training = Training(longer, bridge, agent, run, resume=True)
+        training = Training(longer, bridge, agent, run, find_checkpoint(run.checkpoints, "latest"))
     assert state_of(training.agent) == before
     assert training.agent.steps == 137
     assert load_config(run.config).training.steps == 1000
@@ -329,12 +340,13 @@ def test_a_broken_agent_is_not_saved(results: Path) -> None:
     longer = config.model_copy(update={"training": config.training.model_copy(update={"steps": 1000})})
     Witness.forget()
     with connect(config.environment.spec(0)) as bridge:
-        training = Training(longer, bridge, DQNAgent(bridge.spec, longer), run, resume=True)
+        checkpoint = find_checkpoint(run.checkpoints, "latest")
+        training = Training(longer, bridge, DQNAgent(bridge.spec, longer), run, checkpoint)
         Witness.plan = {(0, 20): partial(setattr, training.agent.replay, "_reward", np.zeros(3, np.float32))}
         with pytest.raises(IndexError):
             training.train(Interrupts("test"))
     assert training.agent.steps > 45
-    assert [path.name for path in run.checkpoints.iterdir()] == ["step-000000030"]
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == ["step-000000001", "step-000000030"]
     assert restored(run).steps == 30
 
 

@@ -116,6 +116,7 @@ def main(argv: Sequence[str], interrupts: Interrupts) -> int:
         raise ConfigError("--run-id is missing: the run to record; or --random with --build NAME or --env ID.")
     seed, folder = order.config.evaluation.seed, options.output or order.folder
     with connect(recording_spec(order.config, options.camera)) as bridge, interrupts.held():
+        _make(folder)
         shown = moments(bridge, _policy(bridge, order), seed, options.episodes)
         with closing(Bar(options.episodes, "episode", name="record", keep=False)) as bar:
             for episode, of_episode in groupby(shown, lambda moment: moment.episode):
@@ -126,6 +127,13 @@ def main(argv: Sequence[str], interrupts: Interrupts) -> int:
                 tqdm.write(f"episode {episode}: score {last.score:.3f}, {last.step} steps, {last.ending}: {path}")
                 sys.stdout.flush()
     return 0
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--output {folder} cannot be made: {error.strerror}.") from None
 
 
 def _filmed(film: Film, shown: Iterable[Moment], bridge: Bridge, interrupts: Interrupts) -> Moment:

@@ -25,6 +25,7 @@ ENTRY_POINTS = frozenset(
         "play",
         "export",
         "report",
+        "monitor",
         "doctor",
         "compare",
         "benchmark",
@@ -48,6 +49,8 @@ DOORS = {
     "imageio": ("agents/video",),
     "moviepy": ("agents/video",),
     "cv2": ("agents/video",),
+    "jinja2": ("agents/reporting/page.py",),
+    "markupsafe": ("agents/reporting/page.py",),
     "pygame": ("agents/screen_window.py",),
 }
 

@@ -26,3 +26,11 @@ def load_exporting(name: str) -> ModuleType:
             f"model files need the package {error.name}, which is not installed: pip install {' '.join(EXPORT)} "
             '(or install this project with its extra: pip install -e ".[export]").'
         ) from None
+
+
+def load_display() -> ModuleType:
+    """`IPython.display`, which every notebook has. Raises `ConfigError` when it is not installed."""
+    try:
+        return importlib.import_module("IPython.display")
+    except ModuleNotFoundError:
+        raise ConfigError("plots in a notebook need the package IPython, which is not installed.") from None

@@ -69,7 +69,7 @@ def _result(run: Run) -> list[str]:
         _number(scores[-1] if scores else None),
         _with_deviation(test),
         _percent(test.get("test/success")),
-        _ending(run),
+        ending(run),
     ]
 
 
@@ -87,8 +87,8 @@ def _medians(group: Group) -> list[str]:
     ]
 
 
-def _ending(run: Run) -> str:
-    """Only of the latest start: what is resumed has not ended."""
+def ending(run: Run) -> str:
+    """What ended the run's latest start, for a person."""
     last = [line for line in run.history if line["kind"] in ("start", "end")][-1:]
     if not run.history:
         return "no metrics.jsonl"

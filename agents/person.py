@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 
@@ -135,14 +136,12 @@ class Person:
         return show
 
     def _picture(self, row: Steps, *, alone: bool) -> Picture | None:
-        """The environment's own where this agent is the only one, else what it sees; None where there is neither."""
-        if alone:
-            try:
-                return self._bridge.render()
-            except UnsupportedError:
-                pass
+        """The environment's own where it shows this agent alone, else all that the agent sees; None for no picture."""
         specs = zip(self._bridge.spec.observations, row.obs, strict=True)
         images = [[values[0]] for spec, values in specs if spec.kind == "image"]
+        if alone and len(images) <= 1:
+            with contextlib.suppress(UnsupportedError):
+                return self._bridge.render()
         return sheet(images) if images else None
 
 

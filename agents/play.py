@@ -79,8 +79,8 @@ def make_parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
         usage="%(prog)s (--build NAME | --env ID | --run-id NAME) [options]",
-        description="Play an environment by keyboard, in a window or in the terminal. A random player, and with "
-        "--run-id the trained agent, then play the same episodes, and a score board compares them.",
+        description=f"Play {EPISODES} episodes (or --episodes) by keyboard, in a window or in the terminal. A random "
+        "player, and with --run-id the trained agent, then play the same ones, and a score board compares them.",
     )
     add_run_options(parser)
     parser.add_argument("--terminal", action="store_true", help="play in the terminal, although there is a display")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -87,6 +88,13 @@ def test_of_several_agents_the_player_has_one() -> None:
         assert len(episode.actions) == len(episode.rows) - 1 == episode.result.length
 
 
+def test_a_random_player_keeps_to_the_mask_of_its_own_row() -> None:
+    with gym("Counter", num_envs=3, render=False) as bridge:
+        rows = replace(bridge.reset(), mask=(np.eye(3, dtype=np.bool_),))
+        player = RandomPlayer(bridge, 0)
+        assert [player.choose(rows, place).tolist() for place in (2, 0, 1)] == [[[2]], [[0]], [[1]]]
+
+
 def test_gridworld_with_several_areas() -> None:
     options = {"codec": "offset", "env_args": ("--areas", "3")}
     with connect(EnvSpec("unity", "simulated/GridWorld", options)) as bridge:
@@ -165,6 +173,15 @@ def test_a_person_in_real_time_never_does_what_is_forbidden(name: str) -> None:
         assert next(episodes(bridge, player, seed=0)).result.length == 5
     assert screen.pictures[0] is None
     assert screen.shown[0][0].startswith("No picture comes from this environment")
+
+
+def test_all_cameras_of_an_agent_are_seen() -> None:
+    screen = Script(["q"])
+    with connect(EnvSpec("unity", "simulated/Depot", {"behavior": "Carrier"})) as bridge, pytest.raises(Quit):
+        next(episodes(bridge, person(bridge, screen), seed=0))
+    (picture,) = screen.pictures
+    assert picture is not None
+    assert picture.shape == (160 + 4 + 168, 224, 3)  # 16 x 16 by 10 above 24 x 32 by 7
 
 
 def test_several_agents_are_seen_one_by_one() -> None:

@@ -126,7 +126,8 @@ def _common_name(names: Sequence[str]) -> str:
     if len(names) == 1:
         return names[0]
     common = os.path.commonprefix(names)  # noqa: RUF071 - of names, not of paths
-    return re.sub(r"([-_.+=]?(seeds?|s))?[-_.+=]*$", "", common, flags=re.IGNORECASE) or names[0]
+    whole = re.sub(r"\d+$", "", common)  # without the first digits of numbers that differ
+    return re.sub(r"([-_.+=](seeds?|s))?[-_.+=]*$", "", whole, flags=re.IGNORECASE) or names[0]
 
 
 def _read_tests(folder: Path) -> list[dict[str, Any]]:

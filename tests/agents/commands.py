@@ -14,13 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agents import evaluate, record, train
+from agents import evaluate, monitor, record, report, train
 from agents.commandline import run_command
 
 ROOT = Path(__file__).parents[2]
 TRAIN, EVALUATE, RECORD = "agents.train", "agents.evaluate", "agents.record"
-MAINS = {TRAIN: train.main, EVALUATE: evaluate.main, RECORD: record.main}
-PROGRAMS = {TRAIN: train.PROGRAM, EVALUATE: evaluate.PROGRAM, RECORD: record.PROGRAM}
+REPORT, MONITOR = "agents.report", "agents.monitor"
+MODULES = {TRAIN: train, EVALUATE: evaluate, RECORD: record, REPORT: report, MONITOR: monitor}
 
 #: An environment that costs nothing, whose episodes last 5 steps, and an agent that costs little.
 COUNTER = ("--env", "tests.environments:Counter-v0")
@@ -50,7 +50,7 @@ def call(module: str, words: Sequence[str | Path], capsys: pytest.CaptureFixture
     """Runs a command in this process; warnings are errors here."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
-        run_command(lambda interrupts: MAINS[module](list(map(str, words)), interrupts), PROGRAMS[module])
+        run_command(lambda interrupts: MODULES[module].main(list(map(str, words)), interrupts), MODULES[module].PROGRAM)
     said = capsys.readouterr()
     code = ended.value.code
     assert isinstance(code, int)

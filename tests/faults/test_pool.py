@@ -102,7 +102,7 @@ def test_killed_workers_cost_their_open_transitions_and_nothing_else(spec: EnvSp
 @counts(1, 20)
 @SPECS
 def test_a_worker_that_hangs_is_replaced(spec: EnvSpec, count: int) -> None:
-    with connect(with_options(spec, timeout=4.0)) as bridge:
+    with connect(with_options(spec, timeout=6.0)) as bridge:
         run = Run(bridge)
         for hang in range(1, count + 1):
             run.play(BETWEEN)
@@ -113,12 +113,12 @@ def test_a_worker_that_hangs_is_replaced(spec: EnvSpec, count: int) -> None:
             assert not _exists(processes[hang % 2]), "killed"
         run.play(BETWEEN)
         run.checker.verify()
-        assert all("did not answer within 4 s" in fault.reason for fault in bridge.ledger.faults)
+        assert all("did not answer within 6 s" in fault.reason for fault in bridge.ledger.faults)
 
 
 SLOW = {
-    "unity": {"env_args": ("--fail", "slow-after-steps:30:6")},
-    "gym": {"env_kwargs": {"slow_after": 30, "slow_seconds": 6.0}},
+    "unity": {"env_args": ("--fail", "slow-after-steps:30:9")},
+    "gym": {"env_kwargs": {"slow_after": 30, "slow_seconds": 9.0}},
 }
 
 
@@ -126,11 +126,11 @@ SLOW = {
 @SPECS
 def test_a_step_slower_than_the_timeout_is_never_used(spec: EnvSpec, count: int) -> None:
     """Every incarnation of both workers is slow once, and answers after it was given up."""
-    with connect(with_options(spec, timeout=4.0, **SLOW[spec.backend])) as bridge:
+    with connect(with_options(spec, timeout=6.0, **SLOW[spec.backend])) as bridge:
         run = Run(bridge)
         run.play_until(lambda _: len(bridge.ledger) >= count, seconds=20.0 * count)
         run.checker.verify()
-        assert all("did not answer within 4 s" in fault.reason for fault in bridge.ledger.faults)
+        assert all("did not answer within 6 s" in fault.reason for fault in bridge.ledger.faults)
 
 
 @counts(3, 50)

@@ -27,6 +27,23 @@ def write_whole(path: Path, text: str) -> None:
         partial.unlink(missing_ok=True)
 
 
+def append_whole(path: Path, data: bytes) -> None:
+    """Adds bytes to a file: all of them, or none if the disk is full. A kill may leave a part of them.
+
+    Raises:
+        OSError: the disk is full, for instance.
+    """
+    with path.open("ab", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            written = 0
+            while written < len(data):  # a disk that is nearly full takes a part
+                written += file.write(data[written:]) or 0
+        except OSError:
+            file.truncate(before)
+            raise
+
+
 def sha256(path: Path) -> str:
     """Of a file's content, in hexadecimal digits."""
     with path.open("rb") as file:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from agents.files import write_whole
+from agents.files import append_whole, write_whole
 
 Kind = Literal["start", "summary", "evaluation", "fault", "test", "end"]
 Line = dict[str, Any]
@@ -54,16 +53,7 @@ class History:
             OSError: the disk is full, for instance.
         """
         line = {"kind": kind, "steps": steps, "episodes": episodes, "time": round(self.seconds, 3), **values}
-        data = _encoded(line).encode()
-        with self._path.open("ab", buffering=0) as file:
-            before = file.seek(0, os.SEEK_END)
-            try:
-                written = 0
-                while written < len(data):  # a disk that is nearly full takes a part
-                    written += file.write(data[written:]) or 0
-            except OSError:
-                file.truncate(before)
-                raise
+        append_whole(self._path, _encoded(line).encode())
 
     def _go_back(self, steps: int) -> float:
         """Drops what came after that step. Returns the time of the last line that is left."""

@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
+from tensorboard.compat.proto.summary_pb2 import Summary as Values
+from torch.utils.tensorboard.summary import histogram, histogram_raw, hparams, text
 
 from agents.evaluation import Evaluation
 from agents.history import History
+from agents.metrics_events import EventFile
 from agents.summary import Summary
 from bridge import Fault
 
-#: TensorBoard's curves are at most so far behind.
-FLUSH_SECONDS = 10
 #: Curves whose last values stand beside the hyperparameters in the HParams tab.
 RESULTS = ("run/score", "eval/score", "test/score")
+#: Buckets of a histogram of weights.
+BUCKETS = 64
 
 
 class Metrics:
@@ -35,10 +36,9 @@ class Metrics:
 
     def __init__(self, folder: Path, resumed_at: int | None = None, seconds: float = 0.0) -> None:
         self.history = History(folder, resumed_at, seconds)
-        # What was written after the checkpoint happens again: TensorBoard drops it, from the purge step on.
-        purge_step = None if resumed_at is None else resumed_at + 1
         self._is_new = resumed_at is None
-        self._writer = SummaryWriter(str(folder), purge_step=purge_step, flush_secs=FLUSH_SECONDS)
+        # What was written after the checkpoint happens again: TensorBoard drops it.
+        self._events = EventFile(folder, None if resumed_at is None else resumed_at + 1)
 
     def start(
         self, steps: int, episodes: int, about: dict[str, Any], model: str, settings: Mapping[str, bool | float | str]
@@ -52,10 +52,10 @@ class Metrics:
         """
         self.history.append("start", steps, episodes, about)
         if self._is_new:
-            self._writer.add_text("model", "    " + model.replace("\n", "\n    "))
+            self._events.add(text("model", "    " + model.replace("\n", "\n    ")), steps)  # type: ignore[no-untyped-call]
             experiment, session, _ = hparams(dict(settings), dict.fromkeys(RESULTS, 0.0))  # type: ignore[no-untyped-call]
             for summary in (experiment, session):
-                self._writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]
+                self._events.add(summary, steps)
 
     def summary(self, summary: Summary) -> None:
         values = {
@@ -99,7 +99,9 @@ class Metrics:
     def histograms(self, weights: Mapping[str, torch.Tensor], steps: int) -> None:
         """The network's weights."""
         for name, values in weights.items():
-            self._writer.add_histogram(f"weights/{name}", values.detach().cpu().numpy(), steps)
+            numbers = values.detach().cpu().numpy()
+            if np.isfinite(numbers).all():
+                self._events.add(histogram(f"weights/{name}", numbers, BUCKETS), steps)  # type: ignore[no-untyped-call]
 
     def fault(self, fault: Fault, count: int, lost: int, steps: int, episodes: int) -> None:
         """A fault of the training environment; so many there were, and so many transitions were lost, in all."""
@@ -117,18 +119,15 @@ class Metrics:
         """Training ends here, for now or for good."""
         self.history.append("end", steps, episodes, {"reason": reason})
 
-    def close(self) -> None:
-        self._writer.close()
-
     def _scalars(self, values: Mapping[str, float], steps: int) -> None:
-        for tag, value in values.items():
-            self._writer.add_scalar(tag, value, steps)
+        found = [Values.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+        self._events.add(Values(value=found), steps)
 
     def _actions(self, group: str, counts: list[list[int]], steps: int) -> None:
         """A histogram per branch with one bucket per action."""
         for branch, taken in enumerate(counts):
             numbers = np.arange(len(taken))
-            self._writer.add_histogram_raw(
+            summary = histogram_raw(  # type: ignore[no-untyped-call]
                 f"{group}/branch_{branch}",
                 min=-0.5,
                 max=len(taken) - 0.5,
@@ -137,8 +136,8 @@ class Metrics:
                 sum_squares=float(numbers**2 @ taken),
                 bucket_limits=(numbers + 0.5).tolist(),
                 bucket_counts=taken,
-                global_step=steps,
             )
+            self._events.add(summary, steps)
 
 
 def _result(group: str, evaluation: Evaluation) -> dict[str, float]:

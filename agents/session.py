@@ -135,5 +135,9 @@ def result_file(config: Config, run: RunFolder, checkpoint: Path) -> Path:
 
 def _evaluation_spec(config: Config, settings: EvaluationConfig) -> EnvSpec:
     """The test's environment: training's, at the test's speed, number and seed."""
-    changes = {"time_scale": settings.time_scale, "num_envs": settings.num_envs}
+    changes = {
+        "time_scale": settings.time_scale,
+        "num_envs": settings.num_envs,
+        "workers": min(config.environment.workers, settings.num_envs),
+    }
     return config.environment.model_copy(update=changes).spec(settings.seed)

@@ -140,8 +140,7 @@ class Training:
         device = str(self.agent.device)
         note_start(self.run, self.config, self._bridge, device, self.agent.steps, self._begins_with)
         with contextlib.ExitStack() as stack:
-            metrics = Metrics(self.run.path, self._resumed_at, self._seconds)
-            self._metrics = stack.enter_context(contextlib.closing(metrics))
+            metrics = self._metrics = Metrics(self.run.path, self._resumed_at, self._seconds)
             bar = Console(settings.steps or settings.episodes or None, unit, initial=self._count(unit))
             console = stack.enter_context(contextlib.closing(bar))
             stack.enter_context(contextlib.closing(self._evaluator))
@@ -156,7 +155,6 @@ class Training:
                 raise
             self._save()
             metrics.end(self.agent.steps, self.agent.episodes, reason)
-            self._seconds = metrics.history.seconds
 
     def _collect(self, console: Console, interrupts: Interrupts) -> str:
         """Returns why it ended."""
@@ -190,8 +188,7 @@ class Training:
         checkpoint = checkpoint_to_test(self.config, self.run)
         with open_test(self.config) as bridge, interrupts.held():
             evaluation = run_test(self.config, bridge, self.agent, self.run, checkpoint, interrupts.requested)
-        with contextlib.closing(Metrics(self.run.path, seconds=self._seconds)) as metrics:
-            metrics.test(evaluation, self.agent.steps, self.agent.episodes)
+        self._metrics.test(evaluation, self.agent.steps, self.agent.episodes)
         return evaluation
 
     def _between_exchanges(self, console: Console, interrupts: Interrupts) -> None:

@@ -57,7 +57,6 @@ def test_every_curve_is_over_agent_steps(tmp_path: Path) -> None:
     metrics = Metrics(tmp_path)
     metrics.summary(summary(100))
     metrics.summary(summary(250))
-    metrics.close()
     assert set(read_curves(tmp_path).Tags()["scalars"]) == SUMMARY_TAGS
     expected = {
         **{"run/score": 62.5, "run/length": 5, "run/episodes": 3, "model/loss": 31.25, "model/epsilon": 0.25},
@@ -76,7 +75,6 @@ def test_what_nobody_has_seen_has_no_point(tmp_path: Path) -> None:
     metrics = Metrics(tmp_path)
     metrics.summary(summary(100, learned=False))
     metrics.summary(summary(200))
-    metrics.close()
     assert points(tmp_path, "model/loss") == [(200, 25.0)]
     assert len(points(tmp_path, "run/score")) == 2
 
@@ -85,7 +83,6 @@ def test_what_the_environment_says_is_a_curve(tmp_path: Path) -> None:
     """It cannot hide a curve of our own."""
     metrics = Metrics(tmp_path)
     metrics.summary(summary(100, success=0.5, score=-1.0))
-    metrics.close()
     assert points(tmp_path, "run/success") == [(100, 0.5)]
     assert points(tmp_path, "run/score") == [(100, 25.0)]
 
@@ -94,7 +91,6 @@ def test_actions_are_histograms_with_a_bucket_each(tmp_path: Path) -> None:
     metrics = Metrics(tmp_path)
     metrics.summary(summary(100))
     metrics.evaluation(Evaluation([EpisodeResult(0, 1.0, 1, False)], [[2, 7]], 0.0, 0), 100, 7, is_best=True)
-    metrics.close()
     curves = read_curves(tmp_path)
     assert set(curves.Tags()["histograms"]) == {"actions/branch_0", "actions/branch_1", "eval_actions/branch_0"}
     (event,) = curves.Histograms("actions/branch_1")
@@ -110,7 +106,6 @@ def test_faults_are_curves_from_the_first_one_on(tmp_path: Path) -> None:
     metrics.summary(summary(100))
     metrics.fault(Fault(1, 0, "died", 3, 9.0), 1, 3, 120, 5)
     metrics.fault(Fault(0, 0, "hung", 2, 9.5), 2, 5, 130, 5)
-    metrics.close()
     assert points(tmp_path, "faults/count") == [(120, 1), (130, 2)]
     assert points(tmp_path, "faults/lost_transitions") == [(120, 3), (130, 5)]
 
@@ -119,7 +114,6 @@ def test_lines_and_curves_say_the_same(tmp_path: Path) -> None:
     metrics = Metrics(tmp_path)
     metrics.summary(summary(100, success=0.5))
     metrics.summary(summary(200, learned=False))
-    metrics.close()
     for line in read_history(tmp_path):
         assert line["actions"] == [[3, 1], [0, 0, 4]]
         for tag in read_curves(tmp_path).Tags()["scalars"]:
@@ -132,7 +126,6 @@ def test_evaluations_are_curves(success_score: float | None, tmp_path: Path) -> 
     metrics = Metrics(tmp_path)
     results = [EpisodeResult(0, 1.0, 1, False), EpisodeResult(1, 4.0, 1, False)]
     metrics.evaluation(Evaluation(results, [[2]], 0.0, 0, success_score), 40, 7, is_best=True)
-    metrics.close()
     assert points(tmp_path, "eval/score") == [(40, 2.5)]
     tags = read_curves(tmp_path).Tags()["scalars"]
     assert ("eval/success" in tags) == (success_score is not None)
@@ -141,7 +134,6 @@ def test_evaluations_are_curves(success_score: float | None, tmp_path: Path) -> 
 def test_text_keeps_its_lines(tmp_path: Path) -> None:
     metrics = Metrics(tmp_path)
     metrics.start(0, 0, {}, "a  1\nbb 2", {})
-    metrics.close()
     curves = read_curves(tmp_path)
     assert [tag for tag in curves.Tags()["tensors"] if not tag.startswith("_hparams_")] == ["model/text_summary"]
     (event,) = curves.Tensors("model/text_summary")
@@ -153,11 +145,9 @@ def test_a_resumed_run_continues_its_curves(tmp_path: Path) -> None:
     first = Metrics(tmp_path)
     for steps in (100, 200, 300, 400):  # the last two came after the checkpoint, and were lost
         first.summary(summary(steps, before=1.0))
-    first.close()
     second = Metrics(tmp_path, resumed_at=200)
     for steps in (310, 410):
         second.summary(summary(steps, after=1.0))
-    second.close()
     for tag in SUMMARY_TAGS:
         assert [step for step, _ in points(tmp_path, tag)] == [100, 200, 310, 410]
     assert [step for step, _ in points(tmp_path, "run/before")] == [100, 200]

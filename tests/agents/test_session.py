@@ -17,6 +17,7 @@ from agents import train
 from agents.agent import DQNAgent
 from agents.checkpoint import find_checkpoint, read_about, restore_checkpoint, restore_weights, save_checkpoint
 from agents.config import Config, load_config
+from agents.history import read_history
 from agents.interrupts import Interrupts
 from agents.runs import RunFolder
 from agents.session import checkpoint_to_test
@@ -146,6 +147,13 @@ def test_test_evaluations_and_training_have_environments_of_their_own(results: P
     assert evaluating.begins[:5] == evaluating.begins[5:10] == evaluating.begins[10:15]
     # When the test began, the others were gone.
     assert (training.closed, evaluating.closed, testing.closed) == (2, 2, 3)
+
+
+def test_environments_of_tests_have_no_more_workers_than_environments(tmp_path: Path) -> None:
+    words = ("--num-envs", "2", "--workers", "2", "--evaluation.every", "20", "--evaluation.every-episodes", "1")
+    run = play(tmp_path, *COUNTER, *SMALL, *words, "--steps", "30")
+    assert [line["steps"] for line in read_history(run.path, "evaluation")] == [20]
+    assert result_of(run)["episodes"] == 3
 
 
 def test_seeds_decide_where_episodes_begin(results: Path) -> None:

@@ -98,6 +98,9 @@ def test_it_trains_resumes_and_shows_curves_and_videos(session: Path):
     assert [start["steps"] >= STEPS // 2 for start in starts] == [False, True]
     assert f"resumed at step {STEPS // 2}" in said_by(notebook, "resume")
 
+    for name in ("CartPole", "GridWorld"):
+        first = read_history(runs / name, "test")[-1]["scores"][0]
+        assert f"episode 1: score {first:.3f}, " in said_by(notebook, "video")
     (video,) = [cell for cell in notebook.cells if cell.id == "video"]
     shown = [output.data["text/html"] for output in video.outputs if output.output_type == "display_data"]
     assert len(shown) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,11 @@ INDENTED = re.compile(r"^ {4}(.*)$", re.MULTILINE)
 INLINE = re.compile(r"`([^`]+)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 MODULE = re.compile(r"python(?:3[.\d]*)? -m ([a-z_.\d]+)")
+PROGRAM = re.compile(r"python(?:3[.\d]*)? -m (agents\.\w+)(.*)")
+#: An option; what follows `--env-args` is for the build.
+OPTION = re.compile(r"(?<![\w.-])--[a-z][\w.-]*\w(?![\w-])")
+#: Where the parser of a program is, if not in its own module.
+PARSERS = {"agents.doctor": "agents.checks_all", "agents.export": "agents.exporting.command"}
 SCRIPT = re.compile(r"python(?:3[.\d]*)? ([\w/]+\.py)")
 NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
 
@@ -70,6 +76,32 @@ def test_every_module_that_is_started_exists(path: Path):
     named = {name.rstrip(".") for name in MODULE.findall(path.read_text(encoding="utf-8"))}
     ours = {name for name in named if name.split(".")[0] in OURS}
     assert {name for name in ours if importlib.util.find_spec(name) is None} == set()
+
+
+@cache
+def options_of(program: str) -> set[str]:
+    parser = importlib.import_module(PARSERS.get(program, program)).make_parser()
+    return set(OPTION.findall(parser.format_help()))
+
+
+def options_in(code: str) -> set[str]:
+    return set(OPTION.findall(code.partition("--env-args ")[0])) | set(re.findall("--env-args", code))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_option_of_a_command_exists(path: Path):
+    text = path.read_text(encoding="utf-8")
+    lines = commands(text) | {line for _, block in FENCE.findall(text) for line in block.splitlines()}
+    started = [(match[1], options_in(match[2])) for line in lines if (match := PROGRAM.search(line))]
+    unknown = [(program, options - options_of(program)) for program, options in started]
+    assert [item for item in unknown if item[1]] == []
+
+
+def test_every_option_that_the_readme_names_exists():
+    named = {option for code in commands(ENGLISH.read_text(encoding="utf-8")) for option in options_in(code)}
+    programs = ("agents.train", "agents.evaluate", "agents.record", "agents.play", "agents.export")
+    known = set().union(*map(options_of, programs)) | {"--seeds", "--logdir"}  # of benchmarks/learning.py, TensorBoard
+    assert named - known == set()
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

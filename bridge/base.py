@@ -124,12 +124,12 @@ class Bridge(ABC):
         """Instead of the first `reset`: returns the rows that wanted an action when the snapshot was taken.
 
         Raises:
-            ResumeError: the environment does not come back to that state. `reset` starts it as if this had not been
-                tried.
+            ResumeError: the environment does not come back to that state. `reset` begins new episodes.
         """
         self._refuse_closed()
         self._sent = False
         self._steps = None
+        self._exchange = 0
         self._steps = self._verified(self._resume(snapshot))
         return self._steps
 

@@ -27,12 +27,22 @@ class Channel:
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
 
-    def send(self, message: object) -> None:
-        """Raises `ClosedError` when the other side is gone."""
+    def send(self, message: object, timeout: float | None = None) -> None:
+        """The other side may read it later.
+
+        Args:
+            timeout: seconds to wait for it where the message is larger than what waits meanwhile; None: for ever.
+
+        Raises:
+            ClosedError: the other side is gone.
+            SilentError: it did not read in time.
+        """
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         try:
-            self._socket.settimeout(None)
+            self._socket.settimeout(timeout)
             self._socket.sendall(LENGTH.pack(len(data)) + data)
+        except TimeoutError:
+            raise SilentError from None
         except OSError as error:
             raise ClosedError from error
 

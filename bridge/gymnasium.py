@@ -259,14 +259,14 @@ class GymnasiumBridge(Bridge):
         return {
             "incarnation": self._incarnation,
             "next_episode": self._next_episode,
-            "episodes": self._episodes,
+            "episodes": list(self._episodes),
             "logs": [asdict(log) for log in self._logs],
             "digest": _digest(self._steps.deciding),
         }
 
     def _resume(self, snapshot: Snapshot) -> Steps:
         """Plays the open episodes again, from the random state in which they began and with the same actions."""
-        logs = [_Log(**log) for log in snapshot["logs"]]
+        logs = [_Log(**log) for log in snapshot.get("logs", ())]
         if len(logs) != len(self._environments):
             raise ResumeError(f"the snapshot is of {len(logs)} environments, found {len(self._environments)}.")
         before = self._incarnation, self._next_episode, self._episodes

@@ -138,6 +138,7 @@ class Pool(Bridge):
     def _wait(self, workers: Iterable[_Worker]) -> None:
         """Until one of these has something to tell, or it is time to look around."""
         wait([worker.job for worker in workers if worker.job is not None], WAIT_SECONDS, FIRST_COMPLETED)
+        self._refuse_closed()
 
     def _collected(self) -> dict[int, Steps]:
         """What workers have answered since the last call, by their number. Those that failed are started again."""
@@ -152,6 +153,7 @@ class Pool(Bridge):
         return parts
 
     def _mend(self, worker: _Worker, error: BridgeError) -> None:
+        self._refuse_closed()  # in another thread, which is why the worker is gone
         now = time.monotonic()
         fault = Fault(worker.number, worker.incarnation, str(error), len(worker.open), now - self._opened)
         self._lost += worker.open
@@ -169,7 +171,7 @@ class Pool(Bridge):
                 f"restart_window); the last time: {error}"
             ) from error
         worker.failed_launches = worker.failed_launches + 1 if isinstance(error, LaunchError) else 0
-        delay = min(LONGEST_DELAY, 2.0 ** (worker.failed_launches - 1)) if worker.failed_launches else 0.0
+        delay = min(LONGEST_DELAY, 2.0 ** min(worker.failed_launches - 1, 10)) if worker.failed_launches else 0.0
         LOG.warning(
             "worker %d, incarnation %d, is started again%s, %d transition(s) lost: %s",
             fault.worker, fault.incarnation, f" in {delay:g} s" if delay else "", fault.lost, fault.reason,
@@ -188,20 +190,24 @@ class Pool(Bridge):
         return steps
 
     def _snapshot(self) -> Snapshot | None:
-        """None also while a worker is late or being started."""
+        """None also while a worker is late or being started, or where one has died: the next exchange will tell."""
         if len(self._answering) < len(self._workers):
             return None
-        snapshots = [worker.ask(methodcaller("snapshot")) for worker in self._workers]
+        asked = [worker.asked(methodcaller("snapshot")) for worker in self._workers]
+        if any(isinstance(job.exception(), FAULTS) for job in asked):
+            return None
+        snapshots = [job.result() for job in asked]
         if None in snapshots:
             return None
         return {"incarnations": [worker.incarnation for worker in self._workers], "workers": snapshots}
 
     def _resume(self, snapshot: Snapshot) -> Steps:
-        if len(snapshot["workers"]) != len(self._workers):
-            raise ResumeError(f"the snapshot is of {len(snapshot['workers'])} workers, found {len(self._workers)}.")
+        ones = snapshot.get("workers", ())
+        if len(ones) != len(self._workers):
+            raise ResumeError(f"the snapshot is of {len(ones)} workers, found {len(self._workers)}.")
         parts = {}
-        for worker, incarnation, one in zip(self._workers, snapshot["incarnations"], snapshot["workers"], strict=True):
-            parts[worker.number] = worker.ask(methodcaller("resume", one))
+        for worker, incarnation, one in zip(self._workers, snapshot["incarnations"], ones, strict=True):
+            parts[worker.number] = worker.asked(methodcaller("resume", one)).result()
             worker.incarnation = incarnation
         return self._joined(parts)
 
@@ -212,7 +218,7 @@ class Pool(Bridge):
             number = self._steps.worker[row]
             worker = next(worker for worker in self._workers if worker.number == number)
             row = int((self._steps.worker[:row] == number).sum())  # joining keeps the order of a worker's rows
-        picture: npt.NDArray[np.uint8] = worker.ask(methodcaller("render", row))
+        picture: npt.NDArray[np.uint8] = worker.asked(methodcaller("render", row)).result()
         return picture
 
     def _close(self) -> None:
@@ -277,7 +283,14 @@ class _Worker:
             self._spec = replace(self._spec, seed=seed)
         self._seed = seed
         self.open.clear()
-        self._submit(lambda: self.bridge.reset(seed))
+        earlier = self.job
+
+        def reset() -> Steps:
+            if earlier is not None and isinstance(failure := earlier.exception(), LaunchError):
+                raise failure  # there is nothing to reset
+            return self.bridge.reset(seed)
+
+        self._submit(reset)
 
     def step(self, actions: Int32Array) -> None:
         self._submit(lambda: self.bridge.step(actions))
@@ -324,9 +337,9 @@ class _Worker:
         self.open.update(steps.episode[~is_last].tolist())
         self.open.difference_update(steps.episode[is_last].tolist())
 
-    def ask(self, question: Callable[[Bridge], Any]) -> Any:
-        """Asks the bridge something in its own thread, and waits for the answer."""
-        return self._thread.submit(lambda: question(self.bridge)).result()
+    def asked(self, question: Callable[[Bridge], Any]) -> Future[Any]:
+        """Asks the bridge something in its own thread."""
+        return self._thread.submit(lambda: question(self.bridge))
 
     def close(self) -> None:
         """Ends the environment, whatever its thread is doing with it."""

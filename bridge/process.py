@@ -31,9 +31,11 @@ class ChildProcess:
         options: more of `subprocess.Popen`.
 
     Raises:
-        LaunchError: the operating system refuses to start it.
+        LaunchError: the operating system refuses to start it, or to write its files.
     """
 
+    #: Whether whatever it starts dies with it. Not so in a worker process, which is killed together with all of them.
+    leads_group = True
     #: What was expected of the command, for the message when it cannot be started.
     expected = "an executable file"
 
@@ -45,19 +47,31 @@ class ChildProcess:
         environment: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
-        self._temporary = None if folder is not None else tempfile.mkdtemp(prefix="dqn-bridge-")
-        self.folder = Path(folder or self._temporary or "").absolute()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._output = self.folder / f"{name}.out"
+        self._leads_group = self.leads_group
+        self._closed = False
+        self._temporary: str | None = None
+        try:
+            self._temporary = tempfile.mkdtemp(prefix="dqn-bridge-") if folder is None else None
+            self.folder = Path(folder or self._temporary or "").absolute()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._output = self.folder / f"{name}.out"
+            output = self._output.open("wb")
+        except OSError as error:
+            self._remove_temporary()
+            raise LaunchError(
+                f"no log can be written for {command[0]} ({error}); expected a folder to write to: see the option "
+                "log_folder."
+            ) from error
         command = self._complete(command, name)
         try:
-            with self._output.open("wb") as output:
+            with output:
                 self._process = subprocess.Popen(
                     command,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env=environment,
-                    start_new_session=True,  # Ctrl-C is for us; and a wrapper script's children die with it
+                    start_new_session=self._leads_group,  # Ctrl-C is for us, and `kill` for its children, too
+                    creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
                     **{"stdin": subprocess.DEVNULL, **options},
                 )
         except OSError as error:
@@ -109,7 +123,7 @@ class ChildProcess:
 
     def kill(self) -> None:
         """Ends it at once, with whatever it started, and reaps it."""
-        if hasattr(os, "killpg"):
+        if self._leads_group and hasattr(os, "killpg"):
             # Reaped or not, its group lives on while a child of it does (a wrapper such as xvfb-run).
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -117,9 +131,12 @@ class ChildProcess:
         self._process.wait()
 
     def close(self, patience: float = LEAVE_SECONDS) -> None:
-        """Waits `patience` seconds for it to leave by itself, then kills it. Idempotent; leaves no zombie."""
-        if self.ended(patience) is None:
-            self.kill()
+        """Waits `patience` seconds for it to leave by itself, then kills what is left. Idempotent; leaves no zombie."""
+        if self._closed:
+            return  # its number may be another process' by now
+        self.ended(patience)
+        self.kill()
+        self._closed = True
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from bridge.actions import ActionCodec
 from bridge.base import Bridge, Snapshot
 from bridge.channel import Channel, ClosedError, SilentError, hand_over
-from bridge.errors import ConnectionLostError, LaunchError
+from bridge.errors import ConnectionLostError, LaunchError, UsageError
 from bridge.process import LEAVE_SECONDS, ChildProcess
 from bridge.types import BehaviorSpec, EnvSpec, Int32Array, Steps
 
@@ -45,39 +46,55 @@ class RemoteLauncher:
 
     def start(self) -> None:
         """Raises `LaunchError` when the operating system refuses."""
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:  # too many open files
+            raise LaunchError(f"no connection to a worker process of {self._spec.target} ({error}).") from error
         self._channel = Channel(ours)
         inherited = {} if sys.platform == "win32" else {"pass_fds": [theirs.fileno()]}
         try:
             self._process = ChildProcess(
-                [sys.executable, "-m", "bridge.worker", str(theirs.fileno())],
+                # -P: the working directory may have a folder "bridge" of its own.
+                [sys.executable, "-P", "-m", "bridge.worker", str(theirs.fileno())],
                 self._folder,
                 f"Worker-{self._worker}-{self._incarnation}",
                 # It imports what can be imported here, from wherever this program was started.
-                {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
                 stdin=subprocess.PIPE,
                 **inherited,
             )
             assert self._process.stdin is not None
             hand_over(theirs, self._process.pid, self._process.stdin)
-        except BaseException:
+        except BaseException as error:
             theirs.close()
             self.close()
+            if isinstance(error, OSError):
+                raise LaunchError(f"the worker process of {self._spec.target} is gone ({error}).") from error
             raise
 
     def connect(self) -> Bridge:
-        """Waits until the process has opened the environment. Raises what `connect` raises there, or `LaunchError`."""
+        """Waits until the process has opened the environment.
+
+        Raises:
+            UsageError: the spec cannot be sent to another process.
+            LaunchError: the process died or said nothing; otherwise what `connect` raises there.
+        """
         process, channel = self._process, self._channel
         assert process is not None, "start() comes first"
         assert channel is not None
         link = _Link(process, channel, self._timeout, self._spec.target)
         try:
             link.send((self._spec, self._worker, self._incarnation))
-            bridge = RemoteBridge(self._spec, link, link.receive())
+            bridge = RemoteBridge(self._spec, link, _unless_error(link.receive()))
         except ConnectionLostError as error:
             raise LaunchError(str(error)) from None
-        except BaseException:
+        except BaseException as error:
             link.close(0)
+            if isinstance(error, pickle.PicklingError | AttributeError | TypeError):
+                raise UsageError(
+                    f"the options of {self._spec.target} cannot be sent to a worker process ({error}); expected plain "
+                    "values, or what an importable module defines."
+                ) from error
             raise
         self._process = self._channel = None
         return bridge
@@ -105,21 +122,23 @@ class _Link:
         if self._ended:
             raise ConnectionLostError(f"this environment was lost before: {self._ended}")
         try:
-            self._channel.send(message)
+            self._channel.send(message, self._timeout)
         except ClosedError:
             raise self._lost("is gone", RETURN_CODE_SECONDS) from None
+        except SilentError:
+            raise self._silent() from None
 
     def receive(self) -> Any:
-        """The answer; one that is an error is raised."""
+        """The answer, which may be an exception."""
         try:
-            answer = self._channel.receive(self._timeout)
+            return self._channel.receive(self._timeout)
         except ClosedError:
             raise self._lost("died", RETURN_CODE_SECONDS) from None
         except SilentError:
-            raise self._lost(f"did not answer within {self._timeout:g} s (option timeout) and was killed", 0) from None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+            raise self._silent() from None
+
+    def _silent(self) -> ConnectionLostError:
+        return self._lost(f"did not answer within {self._timeout:g} s (option timeout) and was killed", 0)
 
     def _lost(self, what: str, wait: float) -> ConnectionLostError:
         ended = self._process.ended(wait)
@@ -178,8 +197,15 @@ class RemoteBridge(Bridge):
     def _answer(self) -> Any:
         answer = self._link.receive()
         self._waiting = False  # not before: Ctrl-C while waiting leaves an answer on its way
-        return answer
+        return _unless_error(answer)
 
     def _close(self) -> None:
         # At the end of its channel it closes the environment and leaves; one at work is killed.
         self._link.close(0 if self._waiting else LEAVE_SECONDS)
+
+
+def _unless_error(answer: Any) -> Any:
+    """Raises an answer that is an error."""
+    if isinstance(answer, Exception):
+        raise answer
+    return answer

@@ -1,6 +1,7 @@
 """`python -m bridge.worker`: a process that opens one environment and serves it to `bridge.remote` over a socket.
 
-It is told what to open in the first message. It ends with its parent, also when its environment hangs.
+It is told what to open in the first message. It ends with its parent, also when its environment hangs, and whatever it
+has started ends with it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from bridge.channel import Channel, ClosedError, inherited_socket
 from bridge.connect import connect
 from bridge.errors import BridgeError, ConnectionLostError, LaunchError
+from bridge.process import ChildProcess
 
 #: Lines of a traceback that go into the message about an environment's own error.
 TRACEBACK_LINES = 6
@@ -25,6 +27,7 @@ TRACEBACK_LINES = 6
 
 def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which will close us
+    ChildProcess.leads_group = False  # a player that hangs ends with us, who may be killed
     channel = Channel(inherited_socket(arguments[0], sys.stdin.buffer))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(ClosedError):
@@ -72,6 +75,8 @@ def _translated(kind: type[BridgeError], call: Callable[[], Any]) -> Any:
 def _end_with_parent() -> None:
     """Our end of its pipe reports the parent's death, however it died."""
     os.read(sys.stdin.fileno(), 1)  # unbuffered: at the end, Python waits for whoever holds the buffer
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)  # us, and a player that hangs
     os._exit(1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -37,3 +38,15 @@ def nothing_left() -> Iterator[None]:
         time.sleep(0.02)
     assert not listening() - ports
     assert not set(threading.enumerate()) - threads
+
+
+def ended(process: psutil.Process) -> bool:
+    """Whether it ends within 5 s; otherwise it is killed. Whoever inherits it may leave it a zombie."""
+    deadline = time.monotonic() + 5
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while process.status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > deadline:
+                process.kill()
+                return False
+            time.sleep(0.02)
+    return True

@@ -164,4 +164,4 @@ class UnityBridge(Bridge):
         return images[wanted]
 
     def _close(self) -> None:
-        self._environment.close()
+        self._launcher.close()  # also a player that `reset` is just starting in another thread

@@ -8,7 +8,7 @@ from mlagents_envs.side_channel.engine_configuration_channel import EngineConfig
 from mlagents_envs.side_channel.environment_parameters_channel import EnvironmentParametersChannel
 from mlagents_envs.side_channel.side_channel import SideChannel
 
-from bridge.errors import UsageError
+from bridge.errors import LaunchError, UsageError
 from bridge.types import EnvSpec, seed_stream
 from bridge.unity.communicator import LoopbackCommunicator, NoAddressError, PortInUseError, open_port
 from bridge.unity.environment import PlayerEnvironment
@@ -34,6 +34,7 @@ class PlayerLauncher:
         self._started: tuple[LoopbackCommunicator, Player | None, int] | None = None
         self._environment: PlayerEnvironment | None = None
         self._starts = 0
+        self._closed = False
 
     def start(self, seed: int | None = None) -> None:
         """Opens a port and starts the player with a random stream of its own.
@@ -44,7 +45,7 @@ class PlayerLauncher:
 
         Raises:
             UsageError: the port that was asked for is taken.
-            LaunchError: the operating system refuses.
+            LaunchError: the operating system refuses, or `close` was called meanwhile.
         """
         communicator = self._listen()
         try:
@@ -57,6 +58,7 @@ class PlayerLauncher:
         self._starts += 1
         stream = (self.env_spec.seed, self.worker, self.incarnation) if seed is None else (seed, self.worker, 0)
         self._started = communicator, player, seed_stream(*stream)
+        self._refuse_closed()
 
     def connect(self) -> PlayerEnvironment:
         """The handshake with the started player.
@@ -72,12 +74,14 @@ class PlayerLauncher:
         finally:
             self._started = None
         self._environment = environment
+        self._refuse_closed()
         package = environment.package_version or "unknown"
         LOG.info("connected to %s on port %d (Unity package %s).", self.launch.name, communicator.port, package)
         return environment
 
     def close(self) -> None:
-        """Ends the player. A `connect` that waits in another thread then fails."""
+        """Ends the player, for good. A `start` or `connect` that waits in another thread then fails."""
+        self._closed = True
         started = self._started
         if started is not None:
             communicator, player, _ = started
@@ -86,6 +90,12 @@ class PlayerLauncher:
                 player.close(0)
         if self._environment is not None:
             self._environment.close()
+
+    def _refuse_closed(self) -> None:
+        """`close`, in another thread, may have come too early to find what has just been started."""
+        if self._closed:
+            self.close()
+            raise LaunchError(f"{self.launch.name} was closed while it was started.")
 
     def _listen(self) -> LoopbackCommunicator:
         asked = self.options.base_port

@@ -115,6 +115,17 @@ def test_actions_reach_their_environment() -> None:
                 assert row.obs[0][0, 3] == expected
 
 
+def test_a_snapshot_stays_what_it_was() -> None:
+    with connect(EnvSpec("gym", "CartPole-v1")) as bridge:
+        steps = first = bridge.reset()
+        snapshot = bridge.snapshot()
+        assert snapshot is not None
+        while steps.episode[0] == first.episode[0]:
+            steps = bridge.step(choose(bridge, steps, np.random.default_rng(0))).deciding
+    with connect(EnvSpec("gym", "CartPole-v1")) as bridge:
+        assert bridge.resume(snapshot).episode.tolist() == first.episode.tolist()
+
+
 @pytest.mark.parametrize(("ends", "discount"), [("terminated", 0.0), ("truncated", 1.0), ("both", 0.0)])
 def test_termination_and_truncation(ends: str, discount: float) -> None:
     with connect(own("Counter", env_kwargs={"length": 2, "ends": ends})) as bridge:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from bridge import (
     DataError,
     EnvSpec,
     LaunchError,
+    ResumeError,
+    SequenceError,
     Steps,
     UsageError,
     connect,
@@ -31,6 +34,7 @@ from bridge.contract import BridgeContract, assert_grammar, assert_same_record, 
 from bridge.pool import Pool
 from bridge.remote import RemoteLauncher
 from tests.launchers import Here
+from tests.leftovers import ended
 from tests.players.stamps import GYM_ID, PLAYER
 
 
@@ -334,3 +338,126 @@ os.kill(os.getpid(), signal.SIGKILL)
     while psutil.pid_exists(worker):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_an_answer_that_is_an_error_is_the_answer() -> None:
+    """Nothing else is on its way after it."""
+    with connect(gym(workers=1)) as bridge:
+        bridge.reset()
+        snapshot = bridge.snapshot()
+    assert snapshot is not None
+    snapshot["workers"][0]["digest"] = "another"
+    with connect(gym(workers=1)) as bridge:
+        with pytest.raises(ResumeError, match="observes something else"):
+            bridge.resume(snapshot)
+        began = time.monotonic()
+        assert len(bridge.reset()) == 1
+        assert time.monotonic() - began < 10, "half the timeout"
+
+
+@pytest.mark.parametrize(("taken", "found"), [(gym(), gym(workers=1)), (gym(workers=1), gym())])
+def test_a_snapshot_of_another_kind_is_refused(taken: EnvSpec, found: EnvSpec) -> None:
+    with connect(taken) as bridge:
+        bridge.reset()
+        snapshot = bridge.snapshot()
+    assert snapshot is not None
+    with connect(found) as bridge, pytest.raises(ResumeError, match="the snapshot is of 0 "):
+        bridge.resume(snapshot)
+
+
+def test_a_worker_that_died_leaves_no_snapshot_and_costs_no_more_than_that() -> None:
+    with connect(gym(num_envs=2, workers=2, max_restarts=1)) as bridge:
+        steps = bridge.reset()
+        killed = psutil.Process().children()[0]
+        killed.kill()
+        killed.wait()
+        assert bridge.snapshot() is None
+        play_until(bridge, steps, lambda steps: len(steps.lost) > 0)
+        assert len(bridge.ledger) == 1
+
+
+def test_close_in_another_thread_ends_a_receive_and_starts_nothing() -> None:
+    hangs = {"slow_after": 0, "slow_seconds": 600}
+    bridge = connect(gym(GYM_ID, num_envs=2, workers=2, max_restarts=3, env_kwargs=hangs))
+    bridge.send(choose(bridge, bridge.reset(), np.random.default_rng(0)))
+    closer = threading.Timer(0.3, bridge.close)
+    closer.start()
+    with pytest.raises(SequenceError, match="is closed"):
+        bridge.receive()
+    closer.join()
+    assert len(bridge.ledger) == 0
+
+
+class Delayed(Here):
+    """The third launch fails as soon as it is `due`."""
+
+    launches: Iterator[int]
+    due: threading.Event
+
+    def connect(self) -> Bridge:
+        if next(self.launches) == 2:
+            self.due.wait(20)
+            raise LaunchError("no luck.")
+        return super().connect()
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_a_reset_while_a_worker_is_started_again_waits_for_one_that_works(seed: int | None) -> None:
+    Delayed.launches, Delayed.due = itertools.count(), threading.Event()
+    spec = gym(workers=1)
+    with Pool(spec, [spec, spec], Delayed, max_restarts=3) as bridge:
+        steps = bridge.reset()
+        psutil.Process().children()[0].kill()
+        play_until(bridge, steps, lambda _: len(bridge.ledger) == 1)
+        Delayed.due.set()
+        steps = bridge.reset(seed)
+        assert len(steps) == 2
+        assert [fault.lost for fault in bridge.ledger.faults] == [1, 0]
+
+
+def test_what_cannot_be_started_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LaunchError, match=r"no log can be written .* see the option log_folder\.$"):
+        connect(gym(workers=1, log_folder=str(tmp_path / "file" / "logs")))
+    with pytest.raises(UsageError, match="cannot be sent to a worker process"):
+        connect(gym(workers=1, env_kwargs={"sutton_barto_reward": lambda: None}))
+
+
+def test_a_folder_of_the_same_name_in_the_working_directory_is_no_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bridge").mkdir()
+    (tmp_path / "bridge" / "__init__.py").write_text("raise SystemExit(3)")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))  # also where an import hook of an installation is not
+    monkeypatch.chdir(tmp_path)
+    with connect(gym(workers=1)) as bridge:
+        assert len(bridge.reset()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_player_that_hangs_ends_with_its_worker() -> None:
+    bridge = connect(unity(workers=1))
+    bridge.send(choose(bridge, bridge.reset(), np.random.default_rng(0)))
+    (player,) = psutil.Process().children()[0].children()
+    player.suspend()
+    bridge.close()
+    assert ended(player)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_player_that_hangs_ends_with_the_parent_of_its_worker() -> None:
+    code = """
+import time, psutil
+from bridge import EnvSpec, connect
+bridge = connect(EnvSpec("unity", "simulated/GridWorld", {"workers": 1}))
+(player,) = psutil.Process().children()[0].children()
+player.suspend()
+print(player.pid, flush=True)
+time.sleep(600)
+"""
+    program = psutil.Popen([sys.executable, "-c", code], stdout=-1)
+    player = psutil.Process(int(program.stdout.readline()))
+    program.kill()
+    program.wait()
+    program.stdout.close()
+    assert ended(player)

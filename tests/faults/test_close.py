@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import _thread
+import contextlib
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import psutil
 import pytest
@@ -48,8 +50,15 @@ def test_hung_players_are_gone_within_five_seconds(players: int, count: int) -> 
             bridge.reset()
 
 
+CALLS: dict[str, Callable[[Bridge], object]] = {
+    "reset": Bridge.reset,
+    "reset with a seed": lambda bridge: bridge.reset(5),
+    "step": lambda bridge: bridge.step([[0]]),
+}
+
+
 @counts(1, 5)
-@pytest.mark.parametrize("call", ["reset", "step"])
+@pytest.mark.parametrize("call", list(CALLS))
 def test_close_in_another_thread_ends_a_call_that_waits(call: str, count: int) -> None:
     for _ in range(count):
         bridge = hung()
@@ -57,7 +66,7 @@ def test_close_in_another_thread_ends_a_call_that_waits(call: str, count: int) -
 
         def wait(waiting: Bridge = bridge, errors: list[BaseException] = errors) -> None:
             try:
-                waiting.reset() if call == "reset" else waiting.step([[0]])
+                CALLS[call](waiting)
             except BaseException as failure:
                 errors.append(failure)
 
@@ -82,6 +91,29 @@ def test_an_interrupt_during_a_reset_ends_the_player(count: int) -> None:
         timer.join()
         assert not children()
         bridge.close()
+
+
+@counts(3, 20)
+@pytest.mark.parametrize("max_restarts", [0, 1])
+def test_close_during_the_launch_of_a_reset_with_a_seed_leaves_nothing(max_restarts: int, count: int) -> None:
+    for number in range(count):
+        bridge = connect(simulated(max_restarts=max_restarts))
+        bridge.reset()
+        (first,) = children()
+
+        def reset(bridge: Bridge = bridge) -> None:
+            with contextlib.suppress(BridgeError):  # or close() came after it
+                bridge.reset(5)
+
+        thread = threading.Thread(target=reset)
+        thread.start()
+        while first in children():
+            time.sleep(0.005)
+        time.sleep(0.04 * (number % 5))  # before its process is there, while it starts, ...
+        with within(5):
+            bridge.close()
+            thread.join()
+        assert not children()
 
 
 def test_an_interrupt_during_the_start_leaves_nothing() -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bridge import connect
@@ -13,6 +14,7 @@ from bridge.errors import LaunchError
 from bridge.unity.communicator import open_port
 from tests.faults.counts import counts
 from tests.faults.play import children, free_port, play, simulated, within
+from tests.leftovers import ended
 
 
 @counts(2, 10)
@@ -44,6 +46,17 @@ def test_what_a_program_says_that_is_no_player_is_told(tmp_path: Path) -> None:
     with within(2), pytest.raises(LaunchError, match=r"return code 127") as caught:
         connect(simulated(target=str(script)))
     assert "libstrange.so: cannot open" in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shell scripts")
+def test_what_a_script_started_ends_also_when_the_script_has_ended(tmp_path: Path) -> None:
+    script, started = tmp_path / "Script.x86_64", tmp_path / "started"
+    script.write_text(f"#!/bin/sh\nsleep 600 &\necho $! > {started}\nexit 3\n")
+    script.chmod(0o755)
+    with pytest.raises(LaunchError, match="return code 3"):
+        connect(simulated(target=str(script)))
+    pid = int(started.read_text())
+    assert not psutil.pid_exists(pid) or ended(psutil.Process(pid))
 
 
 @pytest.mark.parametrize(

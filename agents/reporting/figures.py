@@ -54,7 +54,7 @@ def _steps(groups: Sequence[Group]) -> int:
 
 def latest_test(run: Run) -> Line | None:
     """The test after the training, or the latest evaluation in it, whichever there is."""
-    found = run.lines("test") or run.lines("evaluation")
+    found = [line for line in run.lines("test") or run.lines("evaluation") if {"scores", "actions"} <= line.keys()]
     return found[-1] if found else None
 
 
@@ -104,7 +104,7 @@ def _tested_actions(run: Run) -> list[Counts]:
 
 
 def _trained_actions(run: Run) -> list[Counts]:
-    return [line["actions"] for line in run.lines("summary")]
+    return [line["actions"] for line in run.lines("summary") if "actions" in line]
 
 
 def _summed(counts: Sequence[Counts]) -> list[Values]:

@@ -37,6 +37,7 @@ def report_page(runs: Sequence[Run], when: datetime) -> str:
         results=tables.results(groups),
         curves=curve_figures(groups),
         has_bands=len(groups) < len(runs),
+        speeds=tables.speeds(runs),
         scores=[scores] if scores else [],
         tests=tables.tests(runs),
         actions=action_figures(groups),

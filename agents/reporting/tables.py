@@ -16,6 +16,8 @@ from agents.reporting.reading import Group, Run, settings_of
 NOTHING = "-"
 #: Faults that are listed, the latest ones, and characters of a reason.
 FAULTS, REASON = 50, 600
+#: Parts of the training loop, as the history calls them and as a person does.
+PHASES = {"environment": "Environment", "acting": "Choosing actions", "learning": "Learning", "storing": "Storing"}
 ENDED = {
     "steps": "all its steps",
     "episodes": "all its episodes",
@@ -104,6 +106,25 @@ def tests(runs: Sequence[Run]) -> Table:
             measured = [_number(test.get(name)) for name in ("mean", "deviation", "minimum", "maximum")]
             rest = [_percent(test.get("success_rate")), str(len(test["scores"])), _number(test.get("epsilon"))]
             table.rows.append([run.name, str(test["checkpoint"]), *measured, *rest, str(test["seed"])])
+    return table
+
+
+def speeds(runs: Sequence[Run]) -> Table:
+    """Where the wall clock of each run's training went, evaluations left out."""
+    table = Table(["Run", "Steps per second", *PHASES.values(), "Other"], [])
+    for run in runs:
+        seconds, steps = [], [0]
+        lines = [line for line in run.lines("summary") if line.get("speed/steps_per_second") and "time/acting" in line]
+        for line in lines:
+            steps.append(line["steps"])
+            seconds.append((steps[-1] - steps[-2]) / line["speed/steps_per_second"])
+        if total := sum(seconds):
+            parts = [
+                sum(line[f"time/{phase}"] * spent for line, spent in zip(lines, seconds, strict=True)) / total
+                for phase in PHASES
+            ]
+            speed = _number(steps[-1] / total)
+            table.rows.append([run.name, speed, *map(_percent, parts), _percent(max(0.0, 1.0 - sum(parts)))])
     return table
 
 

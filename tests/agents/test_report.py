@@ -222,6 +222,17 @@ def test_a_video_that_is_too_long_or_broken_is_named(
     assert f"broken.mp4 cannot be read. 2 more in {tmp_path / 'run' / 'videos'}." in page.text
 
 
+def test_time_is_told_by_its_parts(tmp_path: Path) -> None:
+    """Each summary counts by the seconds that it took."""
+    history = made_up(tmp_path / "run")
+    parts = {"time/acting": 0.1, "time/environment": 0.2, "time/storing": 0.0}
+    history.append("summary", 100, 1, {"speed/steps_per_second": 100.0, "time/learning": 0.0, **parts})
+    history.append("summary", 250, 2, {"speed/steps_per_second": 50.0, "time/learning": 0.4, **parts})
+    assert page_of(tmp_path / "run").table("Learning") == [
+        ["run", "62.5", "20.0 %", "10.0 %", "30.0 %", "0.0 %", "40.0 %"]
+    ]
+
+
 def test_faults_are_listed(tmp_path: Path) -> None:
     history = made_up(tmp_path / "run")
     for number in range(60):

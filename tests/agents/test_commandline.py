@@ -134,7 +134,7 @@ WRONG = {
     "resume unknown": (["--resume", "--run-id", "odl"], "no run 'odl' in runs; there are link, old, unsaved"),
     "resume folder": (["--resume", "--run-id", "thesis"], "no run 'thesis'"),
     "resume above": (["--resume", "--run-id", "../x"], "run id '../x' is no plain name"),
-    "resume unsaved": (["--resume", "--run-id", "unsaved"], "run 'unsaved' has no latest checkpoint"),
+    "resume unsaved": (["--resume", "--run-id", "unsaved"], "run 'unsaved' was stopped before its first checkpoint"),
     "resume finished": (["--resume", "--run-id", "old"], "run 'old' has its 30 steps already: give a larger --steps"),
     "resume shorter": (["--resume", "--run-id", "old", "--steps", "20"], "has its 30 steps already"),
     "resume fewer": (

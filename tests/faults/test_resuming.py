@@ -16,7 +16,7 @@ from agents.checkpoint import find_checkpoint, read_about, restore_checkpoint
 from agents.config import load_config
 from agents.history import CLOCKED, read_history
 from bridge import connect
-from tests.agents.commands import TRAIN, Command, run
+from tests.agents.commands import TRAIN, Command
 from tests.agents.test_metrics import read_curves
 from tests.agents.test_resume import assert_equal
 from tests.faults.counts import counts
@@ -33,7 +33,8 @@ CARTPOLE = ("--env", "CartPole-v1", *COMMON, "--evaluation.every", "300", "--eva
 
 
 def train(folder: Path, *words: object) -> str:
-    result = run(TRAIN, "--results-dir", ".", *map(str, words), cwd=folder)
+    with Command(TRAIN, "--results-dir", ".", *map(str, words), cwd=folder) as command:
+        result = command.result(600.0)
     assert result.code == 0, result.err
     return result.out
 

@@ -95,6 +95,10 @@ class Parser(argparse.ArgumentParser):
 def add_run_options(parser: Parser) -> None:
     """Options that say where runs lie."""
     parser.add_argument("--run-id", metavar="NAME", help="name of the run's folder; default: the environment and time")
+    add_results_dir(parser)
+
+
+def add_results_dir(parser: Parser) -> None:
     parser.add_argument(
         "--results-dir", type=Path, default=RESULTS_DIR, metavar="DIR", help=f"where runs lie ({RESULTS_DIR})"
     )
@@ -137,6 +141,14 @@ def _env_param(text: str) -> tuple[str, str]:
     if not (name and value):
         raise ConfigError(f"{ENV_PARAM}: found {text!r}, expected NAME=VALUE, such as gridSize=7.")
     return name, value
+
+
+def positive(text: str) -> float:
+    """An argument that is a number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"found {text}, expected a number above 0.")
+    return value
 
 
 def run_command(command: Callable[[Interrupts], int], program: str) -> NoReturn:

@@ -11,7 +11,6 @@ PROGRAM = "python -m agents.monitor"
 if __name__ == "__main__":
     leave_on_signals(PROGRAM)
 
-import argparse
 import contextlib
 import os
 import shutil
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.commandline import RESULTS_DIR, Parser, run_command
+from agents.commandline import RESULTS_DIR, Parser, add_results_dir, positive, run_command
 from agents.extras import load_display
 from agents.plots import Line, short
 from agents.reporting.curves import curves_of, line_of
@@ -49,11 +48,9 @@ def make_parser() -> Parser:
     parser.add_argument("name", metavar="NAME", help="id of the run, or its folder")
     parser.add_argument("--once", action="store_true", help="show them once; so it is where there is no terminal")
     parser.add_argument(
-        "--seconds", type=_positive, default=SECONDS, metavar="X", help=f"between two looks ({SECONDS:g})"
+        "--seconds", type=positive, default=SECONDS, metavar="X", help=f"between two looks ({SECONDS:g})"
     )
-    parser.add_argument(
-        "--results-dir", type=Path, default=RESULTS_DIR, metavar="DIR", help=f"where runs lie ({RESULTS_DIR})"
-    )
+    add_results_dir(parser)
     return parser
 
 
@@ -141,13 +138,6 @@ def is_over(run: Run) -> bool:
 
 def _alone(run: Run) -> Group:
     return Group(run.name, 0, [run])
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"found {text}, expected a number above 0.")
-    return value
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from agents.commandline import (
     add_config_options,
     add_run_options,
     config_values,
+    positive,
     run_command,
 )
 from agents.config import Config, ConfigError, build_config, load_config, merged
@@ -88,7 +89,7 @@ def make_parser() -> Parser:
     pace.add_argument("--realtime", action="store_true", help="the environment goes on without waiting for a key")
     pace.add_argument("--turn-based", action="store_true", help="each step waits for a key")
     parser.add_argument(
-        "--fps", type=_positive, default=STEPS_PER_SECOND, metavar="X", help=f"steps per second ({STEPS_PER_SECOND:g})"
+        "--fps", type=positive, default=STEPS_PER_SECOND, metavar="X", help=f"steps per second ({STEPS_PER_SECOND:g})"
     )
     parser.add_argument(
         "--keys", default="", metavar="KEY,...", help="the key of each action in their order, such as left,down,x"
@@ -201,13 +202,6 @@ def _screen(title: str, *, in_terminal: bool) -> Iterator[Screen]:
         else:
             raise ConfigError(f"nowhere to play: {', and '.join(reasons)}.")
         yield screen
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"found {text}, expected a number above 0.")
-    return value
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from agents.commandline import RESULTS_DIR, Parser, run_command
+from agents.commandline import Parser, add_results_dir, run_command
 from agents.config import ConfigError
 from agents.files import write_whole
 from agents.reporting.page import report_page
@@ -37,9 +37,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--output", type=Path, metavar="FILE.html", help=f"the page; default: {NAME} where the runs lie"
     )
-    parser.add_argument(
-        "--results-dir", type=Path, default=RESULTS_DIR, metavar="DIR", help=f"where runs lie ({RESULTS_DIR})"
-    )
+    add_results_dir(parser)
     return parser
 
 

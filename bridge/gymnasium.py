@@ -272,13 +272,19 @@ class GymnasiumBridge(Bridge):
         before = self._incarnation, self._next_episode, self._episodes
         self._incarnation, self._next_episode = snapshot["incarnation"], snapshot["next_episode"]
         self._episodes = list(snapshot["episodes"])
-        steps = self._steps_of([self._played_again(index, log) for index, log in enumerate(logs)])
-        if _digest(steps) != snapshot["digest"]:
+        played = f"{self.env_spec.target} played again with the same seed and actions"
+        try:
+            steps = self._steps_of([self._played_again(index, log) for index, log in enumerate(logs)])
+            if _digest(steps) != snapshot["digest"]:
+                raise ResumeError(
+                    f"{played} observes something else: its random numbers are not all from np_random, or another "
+                    "version of it is installed."
+                )
+        except Exception as error:
             self._incarnation, self._next_episode, self._episodes = before
-            raise ResumeError(
-                f"{self.env_spec.target} played again with the same seed and actions observes something else: its "
-                "random numbers are not all from np_random, or another version of it is installed."
-            )
+            if isinstance(error, ResumeError):
+                raise
+            raise ResumeError(f"{played} fails with {type(error).__name__}: {error}.") from error
         self._logs, self._is_seeded = logs, True
         return steps
 

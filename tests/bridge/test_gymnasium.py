@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from bridge import Bridge, DataError, EnvSpec, Steps, StepType, UnsupportedError, UsageError, connect
-from bridge.contract import BridgeContract, choose, play
+from bridge import Bridge, DataError, EnvSpec, ResumeError, Steps, StepType, UnsupportedError, UsageError, connect
+from bridge.contract import BridgeContract, assert_same_record, choose, play
 from bridge.gymnasium import SUCCESS_KEYS, GymnasiumBridge
 from bridge.types import first_episode_id, seed_stream
 
@@ -113,6 +113,18 @@ def test_actions_reach_their_environment() -> None:
             for row in one_by_one(steps):
                 expected = 0 if row.step_type[0] == StepType.FIRST else sent[int(row.episode[0])]
                 assert row.obs[0][0, 3] == expected
+
+
+def test_a_snapshot_that_cannot_be_played_again_is_refused_and_nothing_has_changed() -> None:
+    with connect(EnvSpec("gym", "CartPole-v1"), incarnation=1) as bridge:
+        first = bridge.reset()
+        snapshot = bridge.snapshot()
+    assert snapshot is not None
+    snapshot["logs"][0]["actions"] = [[99]]
+    with connect(EnvSpec("gym", "CartPole-v1"), incarnation=1) as bridge:
+        with pytest.raises(ResumeError, match=r"played again .* fails with IndexError"):
+            bridge.resume(snapshot)
+        assert_same_record([first], [bridge.reset()])
 
 
 def test_a_snapshot_stays_what_it_was() -> None:

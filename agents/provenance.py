@@ -48,8 +48,7 @@ def note_start(run: RunFolder, config: Config, bridge: Bridge, device: str, step
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in PACKAGES},
     }
-    found = read_starts(run) if steps else []
-    manifest = {"format": FORMAT, "run_id": run.path.name, "starts": [*found, start]}
+    manifest = {"format": FORMAT, "run_id": run.path.name, "starts": [*read_starts(run), start]}
     write_whole(run.manifest, json.dumps(manifest, indent=1) + "\n")
 
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -74,25 +69,6 @@ def test_a_resumed_run_is_bit_identical(environment: str, tmp_path: Path, capsys
     assert "exactly where it was" in said
     train(tmp_path, "parts", ["--resume", "--steps", "900"], capsys)
     assert_equal(tmp_path, "whole", "parts")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_a_run_that_was_killed_is_bit_identical_from_its_last_checkpoint_on(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = [*CARTPOLE, "--steps", "1500"]
-    train(tmp_path, "whole", words, capsys)
-    command = [sys.executable, "-m", TRAIN, "--results-dir", str(tmp_path), "--run-id", "killed", *words]
-    command += ["--training.checkpoint-seconds", "0.3"]
-    program = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not list((tmp_path / "killed" / "checkpoints").glob("step-*/manifest.json")):
-        time.sleep(0.01)
-        assert program.poll() is None
-    time.sleep(random.Random(0).random())
-    program.send_signal(signal.SIGKILL)
-    program.wait()
-    train(tmp_path, "killed", ["--resume"], capsys)
-    assert_equal(tmp_path, "whole", "killed")
 
 
 @pytest.mark.parametrize("workers", [0, 2])

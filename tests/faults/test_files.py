@@ -317,7 +317,7 @@ def train_until_full(words: list[str], size: int, folder: Path) -> tuple[int, li
 
 @pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="needs limits of another process")
 @pytest.mark.parametrize("backend", sorted(ENVIRONMENTS))
-@counts(2, 10)
+@counts(1, 10)
 def test_a_full_disk_stops_training_cleanly(backend: str, count: int, tmp_path: Path) -> None:
     """As far as a limit on the size of files is one. Each round goes on with the run."""
     rng = random.Random(backend)

@@ -29,17 +29,8 @@ COMMON = (
     *("--learner.n-step", "3", "--learner.updates-per-step", "0.5", "--replay.capacity", "20000"),
     *("--training.torch-device", "cpu", "--training.summary-episodes", "2", "--evaluation.episodes", "1"),
 )
-CARTPOLE = (
-    "--env",
-    "CartPole-v1",
-    "--num-envs",
-    "2",
-    *COMMON,
-    "--evaluation.every",
-    "300",
-    "--evaluation.every-episodes",
-    "2",
-)
+EVALUATED = ("--evaluation.every", "300", "--evaluation.every-episodes", "2")
+CARTPOLE = ("--env", "CartPole-v1", "--num-envs", "2", *COMMON, *EVALUATED)
 
 
 def train(folder: Path, *words: object) -> str:

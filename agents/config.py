@@ -184,6 +184,7 @@ class ReplayConfig(Section):
     capacity: PositiveCount = Field(
         100_000, description="observations kept; one per agent step, one more per truncation"
     )
+    demonstrations: Words = Field((), description="files of `agents.play --save` whose episodes the replay begins with")
 
 
 class ExplorationConfig(Section):
@@ -244,6 +245,9 @@ class EvaluationConfig(Section):
     num_envs: PositiveCount = Field(1, description="number of environments in the test")
     every: Count = Field(0, description="agent steps between evaluations in training; 0: none")
     every_episodes: PositiveCount = Field(20, description="episodes of each evaluation in training")
+    clip: bool = Field(
+        False, description="show an episode of each new best evaluation in training as an animation in TensorBoard"
+    )
     policy: Literal["final", "best"] = Field(
         "final", description="what is tested; best: of the evaluations in training"
     )
@@ -252,9 +256,10 @@ class EvaluationConfig(Section):
     )
 
     @model_validator(mode="after")
-    def _best_needs_evaluations(self) -> Self:
-        if self.policy == "best" and not self.every:
-            raise ValueError("policy best needs evaluations in training: set evaluation.every")
+    def _needs_evaluations(self) -> Self:
+        if not self.every and (self.policy == "best" or self.clip):
+            what = "policy best" if self.policy == "best" else "clip"
+            raise ValueError(f"{what} needs evaluations in training: set evaluation.every")
         return self
 
 

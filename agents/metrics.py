@@ -14,6 +14,8 @@ from torch.utils.tensorboard.summary import histogram, histogram_raw, hparams, t
 from agents.evaluation import Evaluation
 from agents.history import History
 from agents.metrics_events import EventFile
+from agents.metrics_gif import gif_summary
+from agents.recording import Clip
 from agents.summary import Summary
 from bridge import Fault
 
@@ -83,6 +85,10 @@ class Metrics:
         self.history.append("evaluation", steps, episodes, {**_result("eval", evaluation), **said})
         self._scalars(_result("eval", evaluation), steps)
         self._actions("eval_actions", evaluation.action_counts, steps)
+
+    def clip(self, clip: Clip, steps: int) -> None:
+        """An episode of an evaluation in training, as an animation."""
+        self._events.add(gif_summary("eval/episode", clip.pictures, clip.fps), steps)
 
     def test(self, evaluation: Evaluation, steps: int, episodes: int) -> None:
         """The test at the end of the run, which has learned from so many steps and episodes."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from agents.agent import DQNAgent
@@ -14,6 +15,7 @@ from agents.checkpoint import CheckpointError, find_checkpoint, is_checkpoint, r
 from agents.config import Config, ConfigError, EvaluationConfig, load_config
 from agents.evaluation import Evaluation, evaluate
 from agents.progress import Bar
+from agents.recording import Clip, clip, recording_spec
 from agents.runs import RunFolder, existing_run
 from bridge import Bridge, EnvSpec, connect
 
@@ -33,6 +35,7 @@ class Evaluator:
         self._settings = config.evaluation.model_copy(update={"seed": config.evaluation.seed + 1, "epsilon": 0.0})
         self._config = config
         self._bridge: Bridge | None = None
+        self._drawing: Bridge | None = None
 
     def __call__(self, agent: DQNAgent, should_stop: Callable[[], bool]) -> Evaluation:
         if self._bridge is None:
@@ -43,10 +46,24 @@ class Evaluator:
         episodes = self._settings.every_episodes
         return evaluate(self._bridge, agent, self._settings, episodes=episodes, should_stop=should_stop)
 
+    def clip(self, agent: DQNAgent) -> Clip:
+        """An episode in pictures.
+
+        Raises:
+            BridgeError: the environment cannot draw here, or was lost.
+        """
+        if self._drawing is None:
+            config = self._config.model_copy(update={"evaluation": self._settings})
+            self._drawing = connect(recording_spec(config, None), worker=self._config.environment.num_envs + 1)
+        seed = self._settings.seed
+        rng = np.random.default_rng(seed)
+        return clip(self._drawing, lambda rows: agent.choose(rows, 0.0, rng), seed)
+
     def close(self) -> None:
-        if self._bridge is not None:
-            self._bridge.close()
-            self._bridge = None
+        for bridge in (self._bridge, self._drawing):
+            if bridge is not None:
+                bridge.close()
+        self._bridge = self._drawing = None
 
 
 def check_seed(config: Config, trained: Config) -> None:

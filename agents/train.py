@@ -15,6 +15,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from agents.agent import DQNAgent
 from agents.checkpoint import initialize_from, recover_checkpoint
@@ -28,6 +29,7 @@ from agents.commandline import (
     run_command,
 )
 from agents.config import ConfigError, load_config, preset_names, sections
+from agents.demonstrations import load_demonstrations, remember
 from agents.networks import summary
 from agents.resolve import chosen_length, open_environment, resumed_config, starting_values
 from agents.runs import check_free, existing_run, new_run, new_run_of
@@ -82,6 +84,8 @@ def _started(options: argparse.Namespace, interrupts: Interrupts) -> Training:
         agent = DQNAgent(bridge.spec, config)
         if weights is not None:
             initialize_from(weights, agent)
+        for file in config.replay.demonstrations:
+            remember(agent, load_demonstrations(Path(file), bridge))
         # Nothing can be wrong with the request any more: now an old run may be overwritten.
         if options.run_id:
             run = new_run(options.results_dir, options.run_id, force=options.force)

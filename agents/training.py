@@ -67,6 +67,7 @@ class Training:
         self._seconds = 0.0  # that the run had taken when it was resumed
         self._earlier_faults: list[dict[str, Any]] = []  # before the run was resumed
         self._faults_told = 0
+        self._shows_episodes = config.evaluation.clip
         self._scores = Scores()
         self._summaries = Summaries(agent, config.training.summary_episodes)
         self._stopping = Stopping(config.training)
@@ -208,11 +209,21 @@ class Training:
             if is_best:
                 self._best = evaluation.mean
                 save_checkpoint(self.run.checkpoints, self.agent, "best", {"score": evaluation.mean})
+                self._show_episode(console)
         settings = self.config.training
         is_due = time.monotonic() - self._saved_at >= settings.checkpoint_seconds
         period = settings.checkpoint_episodes
         if is_due or (period and self.agent.episodes // period > self._saved_episodes // period):
             self._save()
+
+    def _show_episode(self, console: Console) -> None:
+        if not self._shows_episodes:
+            return
+        try:
+            self._metrics.clip(self._evaluator.clip(self.agent), self.agent.steps)
+        except BridgeError as error:  # training goes on without
+            self._shows_episodes = False
+            console.lines([f"no animations of evaluations: {error}"])
 
     def _tell_faults(self) -> None:
         """What the training environment has lost since this was last called."""

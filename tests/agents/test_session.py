@@ -5,24 +5,29 @@ from __future__ import annotations
 import json
 import signal
 from functools import partial
-from itertools import pairwise
+from io import BytesIO
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents import train
 from agents.agent import DQNAgent
 from agents.checkpoint import find_checkpoint, read_about, restore_checkpoint, restore_weights, save_checkpoint
 from agents.config import Config, load_config
+from agents.demonstrations import save_demonstrations
 from agents.history import read_history
 from agents.interrupts import Interrupts
+from agents.players import RandomPlayer, episodes
 from agents.runs import RunFolder
 from agents.session import checkpoint_to_test
 from agents.training import Training
-from bridge import connect
+from bridge import EnvSpec, connect
 from tests.agents.commands import COUNTER, EVALUATE, SMALL, TRAIN, call
 from tests.agents.saving import state_of
 from tests.agents.test_metrics import points, read_curves
@@ -415,3 +420,34 @@ def test_evaluating_changes_nothing_else(results: Path, capsys: pytest.CaptureFi
     after = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     assert {path: after[path] for path in before} == before
     assert len(after) == len(before) + 1
+
+
+def test_each_new_best_evaluation_is_an_animation_in_tensorboard(results: Path) -> None:
+    words = ("--env", "CartPole-v1", "--network.hidden", "8", "--replay.capacity", "500", "--evaluation.episodes", "1")
+    run = play(results, *words, "--evaluation.every", "60", "--evaluation.clip", "true", "--steps", "130")
+    events = EventAccumulator(str(run.path), size_guidance={"images": 0}).Reload()
+    assert events.Images("eval/episode"), "the first evaluation is the best one so far"
+    for event in events.Images("eval/episode"):
+        with Image.open(BytesIO(event.encoded_image_string)) as animation:
+            assert animation.format == "GIF"
+            assert animation.n_frames > 1
+
+
+def test_an_environment_without_pictures_trains_without_animations(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--evaluation.every", "40", "--evaluation.every-episodes", "1", "--evaluation.clip", "true")
+    run = play(results, *WITNESS, *words, "--steps", "90")
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("no animations of evaluations: ") == 1
+    assert [step for step, _ in points(run.path, "eval/score")] == [40, 80]
+
+
+def test_the_replay_begins_with_demonstrations(results: Path, tmp_path: Path) -> None:
+    with connect(EnvSpec("gym", "CartPole-v1")) as bridge:
+        by_hand = list(islice(episodes(bridge, RandomPlayer(bridge, 1), seed=5), 3))
+        save_demonstrations(tmp_path / "mine.npz", bridge, by_hand, seed=5)
+    words = ("--env", "CartPole-v1", "--network.hidden", "8", "--replay.capacity", "500", "--evaluation.episodes", "1")
+    run = play(results, *words, "--replay.demonstrations", str(tmp_path / "mine.npz"), "--steps", "30")
+    demonstrated = sum(len(episode.actions) for episode in by_hand)
+    assert demonstrated < len(restored(run).replay) <= demonstrated + 30

@@ -51,6 +51,7 @@ def make_parser() -> Parser:
     add_run_options(parser)
     parser.add_argument("--resume", action="store_true", help="check what the run of --run-id would go on with")
     parser.add_argument("--force", action="store_true", help="as for agents.train; nothing is overwritten here")
+    parser.add_argument("--initialize-from", metavar="NAME", help="as for agents.train; not looked at here")
     parser.add_argument(
         "--preset",
         metavar="NAME",

@@ -42,7 +42,7 @@ def train(name: str, seed: int, arguments: list[str], results_dir: Path) -> dict
     command += ["--results-dir", str(results_dir), *arguments]
     results_dir.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    with (results_dir / f"{run_id}.log").open("w") as log:
+    with (results_dir / f"{run_id}.log").open("w", encoding="utf-8") as log:
         subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
     test = json.loads(sorted((results_dir / run_id / "evaluations").glob("*.json"))[-1].read_text())
     test.pop("scores")

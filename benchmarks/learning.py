@@ -93,7 +93,7 @@ def main() -> None:
         for row in pool.map(lambda seed: train(options.name, seed, options.arguments, options.runs_dir), missing):
             rows.append(row)
             path.parent.mkdir(exist_ok=True)
-            with path.open("a") as file:
+            with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
     sys.stdout.write(table(rows) + "\n")
 

@@ -18,17 +18,8 @@ from bridge.errors import (
     UsageError,
 )
 from bridge.faults import Fault, Ledger
-from bridge.inspect import (
-    BehaviorReport,
-    BuildFile,
-    BuildReport,
-    SensorReport,
-    TouchReport,
-    find_build,
-    inspect_build,
-    is_port_free,
-    touch,
-)
+from bridge.inspect import find_build, inspect_build, is_port_free, touch
+from bridge.reports import BehaviorReport, BuildFile, BuildReport, SensorReport, TouchReport
 from bridge.types import ActionSpec, BehaviorSpec, EnvSpec, ObsSpec, Steps, StepType
 
 __all__ = [

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.gymnasium import make_environment, read_options
-from bridge.inspect import TouchReport
+from bridge.reports import TouchReport
 from bridge.types import EnvSpec
 
 #: The body to be pushed, as the Pusher models name it.

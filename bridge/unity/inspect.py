@@ -1,4 +1,4 @@
-"""The description of a build, from one of its players. `bridge.inspect` says what comes out."""
+"""The description of a build, from one of its players. `bridge.reports` says what comes out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlagents_envs.communicator_objects.observation_pb2 import ObservationProto
 
 from bridge.actions import CodecSettings
 from bridge.errors import ConnectionLostError, LaunchError, UnsupportedError, UsageError
-from bridge.inspect import BehaviorReport, BuildFile, BuildReport, SensorReport
+from bridge.reports import BehaviorReport, BuildFile, BuildReport, SensorReport
 from bridge.types import EnvSpec
 from bridge.unity import read_options
 from bridge.unity.behavior import ActionSizes, Behavior, idle_actions, plain_name, select

@@ -26,6 +26,8 @@ ROW, DOT, THICKEST = 42, 2.6, 48
 LABEL = 56
 #: A logarithmic axis shows at least this ratio, a linear one spreads at least this part of its values.
 LEAST_RATIO, LEAST_SPREAD = 10.0, 1e-3
+#: Differences below this are none; far above what float arithmetic cannot divide by.
+SMALLEST = 1e-200
 #: A linear axis begins with 0 when the least value is below this part of the largest one.
 NEAR_ZERO = 0.35
 
@@ -94,7 +96,7 @@ def line_chart(
     """Curves over x from 0 to `right` at least. With `log` y is logarithmic where all values are above 0."""
     values = np.concatenate([part for line in lines for part in (line.low, line.high)])
     values = values[np.isfinite(values)]
-    log = log and len(values) > 0 and bool(values.min() > 0)
+    log = log and len(values) > 0 and bool(values.min() > SMALLEST)
     low, high = (_log_range if log else _range)(values)
     right = max([right, *(float(line.x.max()) for line in lines if len(line.x))])
     across = _Axis(0.0, right or 1.0, LEFT, WIDTH - RIGHT)
@@ -196,8 +198,8 @@ def _range(values: Values) -> tuple[float, float]:
     if not len(values):
         return 0.0, 1.0
     low, high = float(values.min()), float(values.max())
-    if high - low <= LEAST_SPREAD * max(abs(low), abs(high)):
-        half = abs(high) / 2 or 0.5
+    if high - low <= max(LEAST_SPREAD * max(abs(low), abs(high)), SMALLEST):
+        half = abs(high) / 2 if abs(high) > SMALLEST else 0.5
         low, high = low - half, high + half
     pad = 0.05 * (high - low)
     shown_low = 0.0 if 0 <= low <= NEAR_ZERO * high else low - pad

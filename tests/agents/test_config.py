@@ -45,7 +45,7 @@ def refused(values: dict[Any, Any]) -> str:
         ({"lerner": {}}, "unknown setting 'lerner'; did you mean 'learner'?"),
         ({"learner": {"gama": 0.9}}, "unknown setting 'learner.gama'; did you mean 'gamma'?"),
         ({"exploration": {"hold_time": 3}}, "unknown setting 'exploration.hold_time'; did you mean 'hold'?"),
-        ({"replay": {"zzz": 3}}, "unknown setting 'replay.zzz'; there are capacity."),
+        ({"replay": {"zzz": 3}}, "unknown setting 'replay.zzz'; there are capacity, demonstrations."),
         ({3: {}}, "unknown setting '3'; there are preset, environment"),
     ],
 )

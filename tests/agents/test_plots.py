@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agents.plots import HEIGHT, LEFT, RIGHT, TOP, WIDTH, Bars, Line, Strip, bar_chart, line_chart, short, strip_chart
@@ -40,14 +40,19 @@ def drawn(text: str) -> ElementTree.Element:
     return svg
 
 
+@settings(deadline=None)
 @given(st.lists(NUMBERS, min_size=1, max_size=20), st.booleans(), st.booleans())
+@example([0.0, 5e-324], False, False)
+@example([1e-323], True, False)
 def test_any_curve_is_inside_its_chart(values: list[float], log: bool, dots: bool) -> None:
     curve = line(list(range(len(values))), values, band=abs(values[0]) / 2, dots=dots)
     svg = drawn(line_chart([curve], "any", "agent steps", "score", log=log))
     assert len(texts(svg, "tick")) >= 3
 
 
+@settings(deadline=None)
 @given(st.lists(NUMBERS, min_size=1, max_size=20))
+@example([0.0, 5e-324])
 def test_any_scores_are_inside_their_strip(values: list[float]) -> None:
     svg = drawn(strip_chart([Strip("a", 0, np.array(values)), Strip("b" * 200, 9, np.array(values))], "any", "score"))
     assert len(tips(svg, "dot")) == 2 * len(values)

@@ -17,7 +17,7 @@ from bridge.errors import LaunchError
 TAIL_LINES = 15
 TAIL_BYTES = 8192
 #: A process that was told to leave has so long; then it is killed.
-LEAVE_SECONDS = 3.0
+LEAVE_SECONDS = 2.0
 
 
 class ChildProcess:

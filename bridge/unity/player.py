@@ -11,6 +11,9 @@ from pathlib import Path
 
 from bridge.process import ChildProcess
 
+#: A simulated build leaves when the process of this id is gone, which without a connection it would not learn.
+TRAINER = "DQN_BRIDGE_TRAINER"
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -77,7 +80,7 @@ def _log_file(args: Sequence[str]) -> Path | None:
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
     """Our environment, with this machine exempt from any proxy: gRPC would send even localhost through it."""
-    environment = {**os.environ, **more}
+    environment = {**os.environ, **more, TRAINER: str(os.getpid())}
     for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
         # `no_grpc_proxy` hides `no_proxy` from gRPC, so it starts from that one.
         present = environment.get(name) or environment.get("no_proxy", "")

@@ -37,6 +37,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from envs.simulated.arguments import BadArgumentError
 from envs.simulated.messages import AgentAction, Behavior, Infos
+from envs.simulated.parent import Parent
 from envs.simulated.scene import Scene
 from envs.simulated.sidechannels import pack, pack_stat
 
@@ -154,8 +155,8 @@ class Faults:
         if name not in self._asked:
             return
         log.warning("Hangs, as asked by --fail %s.", name)
-        parent = os.getppid()
-        while os.getppid() == parent:
+        parent = Parent()
+        while not parent.is_gone():
             time.sleep(0.2)
         _exit(0)
 

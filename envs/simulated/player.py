@@ -6,10 +6,12 @@ the answer to that call. The build waits for it without a time limit and leaves 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from envs.simulated import arguments, messages
 from envs.simulated.arguments import BadArgumentError, PlayerArguments
 from envs.simulated.faults import Faults, QuitAskedError
 from envs.simulated.messages import Command, Initialization, Reply
+from envs.simulated.parent import Parent
 from envs.simulated.protobuf import MalformedMessageError
 from envs.simulated.scene import ImpossibleSceneError, Scene, SceneFactory, Setup
 from envs.simulated.sidechannels import Parameters, Statistics, process
@@ -33,6 +36,8 @@ EXIT_WIRE = 4  # no connection, or an answer that is none
 
 PACKAGE_VERSION = "2.2.1-exp.1"  # of the Unity package whose behaviour is simulated (release 19)
 CONNECT_SECONDS = 60.0
+#: How often the trainer is looked for meanwhile, and how often in a row nobody may listen who did.
+LOOK_SECONDS, LOOKS = 0.5, 2
 _EXCHANGE = "/communicator_objects.UnityToExternalProto/Exchange"
 _CHANNEL_OPTIONS = [
     ("grpc.enable_http_proxy", 0),  # a proxy in the environment must not see a connection to this machine
@@ -56,12 +61,13 @@ def main(command_line: Sequence[str], configure: Callable[[Sequence[str]], Scene
 
     configure: makes the scene's factory from the arguments that no player knows; it may raise BadArgumentError.
     """
+    parent = Parent()
     _open_log(arguments.log_file(command_line))
     log.info("%s, process %d, Python %s at %s.", title, os.getpid(), platform.python_version(), sys.executable)
     log.info("Arguments: %s", " ".join(command_line))
     try:
         options = arguments.parse(command_line)
-        return _play(options, Faults(options.fail), configure(options.rest))
+        return _play(options, parent, Faults(options.fail), configure(options.rest))
     except BadArgumentError as error:
         log.error("%s", error)
         return EXIT_ARGUMENT
@@ -79,14 +85,14 @@ def main(command_line: Sequence[str], configure: Callable[[Sequence[str]], Scene
         return EXIT_CRASH
 
 
-def _play(options: PlayerArguments, faults: Faults, make_scene: SceneFactory) -> int:
+def _play(options: PlayerArguments, parent: Parent, faults: Faults, make_scene: SceneFactory) -> int:
     if options.port is None:
         raise BadArgumentError("No trainer to connect to: --mlagents-port needs a number.")
     faults.reach("connect")
     with grpc.insecure_channel(f"localhost:{options.port}", _CHANNEL_OPTIONS) as channel:
-        _await_trainer(channel, options.port)
-        trainer = _Trainer(channel)
         try:
+            _await_trainer(channel, options.port, parent)
+            trainer = _Trainer(channel)
             initialization = _shake_hands(trainer, faults)
             _Loop(trainer, options, faults, initialization, make_scene).run()
         except TrainerLeftError as reason:
@@ -94,19 +100,30 @@ def _play(options: PlayerArguments, faults: Faults, make_scene: SceneFactory) ->
     return EXIT_LEFT
 
 
-def _await_trainer(channel: grpc.Channel, port: int) -> None:
-    """Wait until the trainer's server answers. Raises WireError after a minute, or when the parent process is gone."""
-    parent = os.getppid()
+def _await_trainer(channel: grpc.Channel, port: int, parent: Parent) -> None:
+    """Wait until the trainer's server answers.
+
+    Raises:
+        TrainerLeftError: the process that started us is gone, or listens no more. Another trainer may have its port.
+        WireError: no answer within a minute.
+    """
     ready = grpc.channel_ready_future(channel)
-    for _ in range(int(CONNECT_SECONDS)):
-        try:
-            ready.result(timeout=1.0)
-            log.info("Connected to port %d.", port)
-            return
-        except grpc.FutureTimeoutError:
-            if os.getppid() != parent:
-                break
-    ready.cancel()
+    deadline = time.monotonic() + CONNECT_SECONDS
+    looks = 0
+    try:
+        while looks < LOOKS and time.monotonic() < deadline:
+            with contextlib.suppress(grpc.FutureTimeoutError):
+                ready.result(timeout=LOOK_SECONDS)
+            if parent.is_gone():
+                raise TrainerLeftError("its process is gone.")
+            if ready.done():
+                log.info("Connected to port %d.", port)
+                return
+            looks = looks + 1 if parent.is_deaf(port) else 0
+    finally:
+        ready.cancel()
+    if looks:
+        raise TrainerLeftError(f"it does not listen on port {port} any more.")
     raise WireError(f"No trainer answers on port {port}.")
 
 

@@ -1,4 +1,4 @@
-"""The process that started the player: whether it is still there, told before there is a connection that could break."""
+"""The process that started the player: whether it is still there, where no connection could break yet."""
 
 from __future__ import annotations
 

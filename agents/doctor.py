@@ -6,14 +6,14 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from agents.checks import Level, Report, error
-from agents.checks_installation import OURS, installation
+from agents.checks.findings import Level, Report, error
+from agents.checks.installation import OURS, installation
 
 
 def main(argv: Sequence[str]) -> None:
     """Ends with the exit code: 0 healthy, 1 an error was found, 2 a wrong command line."""
     try:
-        checks = importlib.import_module("agents.checks_all")
+        checks = importlib.import_module("agents.checks.command")
     except Exception as failure:  # whatever a package that is missing, broken or too old may raise
         sys.exit(_not_importable(failure))
     except KeyboardInterrupt:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from agents.interrupts import Interrupts, leave_on_signals
+from agents.system.interrupts import Interrupts, leave_on_signals
 
 PROGRAM = "python -m agents.evaluate"
 
@@ -16,9 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.agent import DQNAgent
-from agents.checkpoint import find_checkpoint
-from agents.commandline import (
+from agents.cli.commandline import (
     EVALUATE_OPTIONS,
     TRAIN_OPTIONS,
     Parser,
@@ -27,11 +25,13 @@ from agents.commandline import (
     config_values,
     run_command,
 )
-from agents.config import ConfigError, build_config, load_config, merged
-from agents.evaluation import Evaluation
-from agents.extras import load_exporting
-from agents.runs import existing_run
-from agents.session import check_seed, checkpoint_to_test, open_test, result_file, run_test
+from agents.cli.extras import load_exporting
+from agents.episodes.evaluation import Evaluation
+from agents.learning.agent import DQNAgent
+from agents.settings.config import ConfigError, build_config, load_config, merged
+from agents.storage.checkpoint import find_checkpoint
+from agents.storage.runs import existing_run
+from agents.training.session import check_seed, checkpoint_to_test, open_test, result_file, run_test
 
 #: What a model file is played on; a run has its own environment.
 FILE_OPTIONS = {option: TRAIN_OPTIONS[option] for option in ("--backend", "--build", "--env", "--behavior")}

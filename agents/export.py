@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from agents.interrupts import leave_on_signals
+from agents.system.interrupts import leave_on_signals
 
 PROGRAM = "python -m agents.export"
 
@@ -14,8 +14,8 @@ if __name__ == "__main__":
 import sys
 from collections.abc import Sequence
 
-from agents.commandline import run_command
-from agents.extras import load_exporting
+from agents.cli.commandline import run_command
+from agents.cli.extras import load_exporting
 
 
 def main(argv: Sequence[str]) -> int:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from agents.interrupts import Interrupts, leave_on_signals
+from agents.system.interrupts import Interrupts, leave_on_signals
 
 PROGRAM = "python -m agents.monitor"
 
@@ -21,12 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.commandline import RESULTS_DIR, Parser, add_results_dir, positive, run_command
-from agents.extras import load_display
-from agents.plots import Line, short
+from agents.cli.commandline import RESULTS_DIR, Parser, add_results_dir, positive, run_command
+from agents.cli.extras import load_display
 from agents.reporting.curves import curves_of, line_of
 from agents.reporting.figures import curve_figures
 from agents.reporting.page import live_fragment
+from agents.reporting.plots import Line, short
 from agents.reporting.reading import Group, Run, find_run, read_run
 from agents.reporting.tables import duration, ending
 

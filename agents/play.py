@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from agents.interrupts import Interrupts, leave_on_signals
+from agents.system.interrupts import Interrupts, leave_on_signals
 
 PROGRAM = "python -m agents.play"
 
@@ -21,10 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.agent import DQNAgent
-from agents.checkpoint import restore_weights
-from agents.checks_play import bridge_warnings
-from agents.commandline import (
+from agents.checks.play import bridge_warnings
+from agents.cli.commandline import (
     ENVIRONMENT_OPTIONS,
     Parser,
     add_config_options,
@@ -33,17 +31,19 @@ from agents.commandline import (
     positive,
     run_command,
 )
-from agents.config import Config, ConfigError, build_config, load_config, merged
-from agents.demonstrations import save_demonstrations
-from agents.keyboard import known_environment, make_controls
-from agents.person import Person, Quit
-from agents.players import Action, Episode, Played, Player, RandomPlayer, episodes, played, score_board
-from agents.resolve import starting_values
-from agents.runs import existing_run
-from agents.screen import Screen, ScreenError
-from agents.screen_terminal import TerminalScreen
-from agents.screen_window import WindowScreen
-from agents.session import checkpoint_to_test, prepare_torch
+from agents.episodes.players import Action, Episode, Played, Player, RandomPlayer, episodes, played, score_board
+from agents.learning.agent import DQNAgent
+from agents.playing.demonstrations import save_demonstrations
+from agents.playing.keyboard import known_environment, make_controls
+from agents.playing.person import Person, Quit
+from agents.playing.screen import Screen, ScreenError
+from agents.playing.screen_terminal import TerminalScreen
+from agents.playing.screen_window import WindowScreen
+from agents.settings.config import Config, ConfigError, build_config, load_config, merged
+from agents.settings.resolve import starting_values
+from agents.storage.checkpoint import restore_weights
+from agents.storage.runs import existing_run
+from agents.training.session import checkpoint_to_test, prepare_torch
 from bridge import Bridge, EnvSpec, Steps, connect
 
 EPISODES = 5

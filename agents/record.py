@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from agents.interrupts import Interrupts, leave_on_signals
+from agents.system.interrupts import Interrupts, leave_on_signals
 
 PROGRAM = "python -m agents.record"
 
@@ -23,16 +23,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from agents.agent import DQNAgent
-from agents.checkpoint import find_checkpoint, restore_weights
-from agents.commandline import Parser, add_config_options, add_run_options, config_values, run_command
-from agents.config import Config, ConfigError, build_config, load_config
-from agents.progress import Bar
-from agents.recording import FPS, OWN_CAMERA, Camera, Moment, Policy, moments, recording_spec
-from agents.resolve import resumed_config, starting_values
-from agents.runs import existing_run
-from agents.session import check_seed, checkpoint_to_test, prepare_torch
-from agents.video import Film, captioned
+from agents.cli.commandline import Parser, add_config_options, add_run_options, config_values, run_command
+from agents.filming.recording import FPS, OWN_CAMERA, Camera, Moment, Policy, moments, recording_spec
+from agents.filming.video import Film, captioned
+from agents.learning.agent import DQNAgent
+from agents.metrics.progress import Bar
+from agents.settings.config import Config, ConfigError, build_config, load_config
+from agents.settings.resolve import resumed_config, starting_values
+from agents.storage.checkpoint import find_checkpoint, restore_weights
+from agents.storage.runs import existing_run
+from agents.training.session import check_seed, checkpoint_to_test, prepare_torch
 from bridge import Bridge, connect
 
 OPTIONS = {

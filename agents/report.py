@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from agents.interrupts import Interrupts, leave_on_signals
+from agents.system.interrupts import Interrupts, leave_on_signals
 
 PROGRAM = "python -m agents.report"
 
@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from agents.commandline import Parser, add_results_dir, run_command
-from agents.config import ConfigError
-from agents.files import write_whole
+from agents.cli.commandline import Parser, add_results_dir, run_command
 from agents.reporting.page import report_page
 from agents.reporting.reading import read_runs
+from agents.settings.config import ConfigError
+from agents.system.files import write_whole
 
 #: In the folder of the runs, unless another one is named.
 NAME = "report.html"

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from agents.interrupts import Interrupts, leave_on_signals
+from agents.system.interrupts import Interrupts, leave_on_signals
 
 PROGRAM = "python -m agents.table_size"
 
@@ -20,12 +20,10 @@ from statistics import fmean
 import numpy as np
 import psutil
 
-from agents.commandline import ENVIRONMENT_OPTIONS, Parser, add_config_options, config_values, run_command
-from agents.config import Config, build_config
-from agents.players import Player, RandomPlayer, played
-from agents.resolve import starting_values
-from agents.schedules import Schedule
-from agents.tabular import (
+from agents.cli.commandline import ENVIRONMENT_OPTIONS, Parser, add_config_options, config_values, run_command
+from agents.episodes.players import Player, RandomPlayer, played
+from agents.learning.schedules import Schedule
+from agents.learning.tabular import (
     BYTES,
     Feature,
     QTable,
@@ -38,6 +36,8 @@ from agents.tabular import (
     sample,
     states_in,
 )
+from agents.settings.config import Config, build_config
+from agents.settings.resolve import starting_values
 from bridge import Bridge, connect
 
 BINS = 10

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from agents.interrupts import Interrupts, leave_on_signals
+from agents.system.interrupts import Interrupts, leave_on_signals
 
 PROGRAM = "python -m agents.train"
 
@@ -17,9 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.agent import DQNAgent
-from agents.checkpoint import initialize_from, recover_checkpoint
-from agents.commandline import (
+from agents.cli.commandline import (
     RESULTS_DIR,
     TRAIN_OPTIONS,
     Parser,
@@ -28,13 +26,15 @@ from agents.commandline import (
     config_values,
     run_command,
 )
-from agents.config import ConfigError, load_config, preset_names, sections
-from agents.demonstrations import load_demonstrations, remember
-from agents.networks import summary
-from agents.resolve import chosen_length, open_environment, resumed_config, starting_values
-from agents.runs import check_free, existing_run, new_run, new_run_of
-from agents.session import check_seed, checkpoint_to_test, find_weights, result_file
-from agents.training import Training, starts_of
+from agents.learning.agent import DQNAgent
+from agents.learning.networks import summary
+from agents.playing.demonstrations import load_demonstrations, remember
+from agents.settings.config import ConfigError, load_config, preset_names, sections
+from agents.settings.resolve import chosen_length, open_environment, resumed_config, starting_values
+from agents.storage.checkpoint import initialize_from, recover_checkpoint
+from agents.storage.runs import check_free, existing_run, new_run, new_run_of
+from agents.training.session import check_seed, checkpoint_to_test, find_weights, result_file
+from agents.training.trainer import Training, starts_of
 from bridge import BridgeError, connect
 
 

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from agents.agent import DQNAgent
-from agents.checkpoint import find_checkpoint
-from agents.config import load_config
+from agents.learning.agent import DQNAgent
+from agents.settings.config import load_config
+from agents.storage.checkpoint import find_checkpoint
 from bridge import ActionSpec, BehaviorSpec, ObsSpec
 from envs.gridworld import render
 from envs.gridworld.rules import MAX_STEP, MOVES, STEP_REWARD, Board

@@ -19,19 +19,7 @@ STANDARD = frozenset(sys.stdlib_module_names)
 #: Modules that a person starts, as `python -m agents.train`.
 ENTRY_POINTS = frozenset(
     f"agents.{name}"
-    for name in (
-        "train",
-        "evaluate",
-        "play",
-        "export",
-        "report",
-        "monitor",
-        "doctor",
-        "compare",
-        "benchmark",
-        "table_size",
-        "record",
-    )
+    for name in ("train", "evaluate", "play", "record", "export", "report", "monitor", "doctor", "table_size")
 )
 #: Libraries with one door.
 DOORS = {
@@ -40,18 +28,37 @@ DOORS = {
     "gymnasium": ("bridge/gymnasium.py", "bridge/door/", "envs/pusher"),
     "stable_baselines3": ("bridge/door/sb3.py",),
     "mujoco": ("bridge/physics.py", "envs/pusher"),
-    "onnx": ("agents/export",),
-    "onnxruntime": ("agents/export",),
-    "tensorboard": ("agents/metrics",),
-    "torch.utils.tensorboard": ("agents/metrics",),
-    "yaml": ("agents/config",),
-    "av": ("agents/video",),
-    "imageio": ("agents/video",),
-    "moviepy": ("agents/video",),
-    "cv2": ("agents/video",),
+    "onnx": ("agents/exporting/",),
+    "onnxruntime": ("agents/exporting/",),
+    "tensorboard": ("agents/metrics/",),
+    "torch.utils.tensorboard": ("agents/metrics/",),
+    "yaml": ("agents/settings/config.py",),
+    "av": ("agents/filming/",),
+    "imageio": ("agents/filming/",),
+    "moviepy": ("agents/filming/",),
+    "cv2": ("agents/filming/",),
     "jinja2": ("agents/reporting/page.py",),
     "markupsafe": ("agents/reporting/page.py",),
-    "pygame": ("agents/screen_window.py",),
+    "pygame": ("agents/playing/screen_window.py",),
+}
+#: The packages of `agents`, and which of them each may import.
+LAYERS: dict[str, frozenset[str]] = {
+    package: frozenset(others.split())
+    for package, others in {
+        "system": "",
+        "settings": "system",
+        "episodes": "system settings",
+        "filming": "settings",
+        "learning": "settings episodes",
+        "storage": "system settings learning",
+        "metrics": "system episodes filming learning storage",
+        "training": "system settings episodes filming learning storage metrics",
+        "cli": "system settings storage",
+        "checks": "system settings learning storage cli",
+        "playing": "settings episodes learning checks",
+        "exporting": "settings episodes learning storage metrics training cli",
+        "reporting": "settings filming storage",
+    }.items()
 }
 
 
@@ -137,6 +144,20 @@ def test_the_simulated_build_knows_only_its_wire() -> None:
         assert others == []
 
 
+def test_the_packages_of_agents_lie_in_layers() -> None:
+    folders = {path.parent.name for path in (ROOT / "agents").glob("*/__init__.py")}
+    assert folders == LAYERS.keys()
+    for package, allowed in LAYERS.items():
+        forbidden = (f"agents.{other}" for other in LAYERS.keys() - allowed - {package})
+        assert found(f"agents/{package}/", *forbidden) == []
+    assert cycle_in({package: set(allowed) for package, allowed in LAYERS.items()}) == []
+
+
+def test_beside_the_packages_of_agents_there_are_commands_only() -> None:
+    modules = {f"agents.{path.stem}" for path in (ROOT / "agents").glob("*.py")} - {"agents.__init__"}
+    assert modules == ENTRY_POINTS
+
+
 def test_agents_know_no_backend() -> None:
     assert found("agents/", "mlagents_envs", "gymnasium", "grpc", "envs") == []
 
@@ -159,17 +180,17 @@ def test_each_library_has_one_door(library: str) -> None:
 
 @pytest.mark.parametrize("module", ["replay", "nstep", "exploration"])
 def test_memory_and_exploration_know_no_torch(module: str) -> None:
-    assert found(f"agents/{module}", "torch") == []
+    assert found(f"agents/learning/{module}.py", "torch") == []
 
 
 @pytest.mark.parametrize("module", ["losses", "networks"])
 def test_maths_knows_no_settings_and_no_memory(module: str) -> None:
-    assert found(f"agents/{module}", "agents.config", "agents.replay", "pydantic") == []
+    assert found(f"agents/learning/{module}.py", "agents.settings", "agents.learning.replay", "pydantic") == []
 
 
 def test_the_loop_knows_none_of_its_listeners() -> None:
-    listeners = ("metrics", "checkpoint", "video", "evaluation", "progress", "summary", "session")
-    assert found("agents/loop", *(f"agents.{name}" for name in listeners)) == []
+    listeners = ("storage", "metrics", "training", "filming", "episodes.evaluation")
+    assert found("agents/learning/loop.py", *(f"agents.{name}" for name in listeners)) == []
 
 
 def test_entry_points_are_leaves() -> None:

@@ -24,7 +24,7 @@ PROGRAM = re.compile(r"python(?:3[.\d]*)? -m (agents\.\w+)(.*)")
 #: An option; what follows `--env-args` is for the build.
 OPTION = re.compile(r"(?<![\w.-])--[a-z][\w.-]*\w(?![\w-])")
 #: Where the parser of a program is, if not in its own module.
-PARSERS = {"agents.doctor": "agents.checks_all", "agents.export": "agents.exporting.command"}
+PARSERS = {"agents.doctor": "agents.checks.command", "agents.export": "agents.exporting.command"}
 SCRIPT = re.compile(r"python(?:3[.\d]*)? ([\w/]+\.py)")
 NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
 

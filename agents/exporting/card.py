@@ -10,10 +10,10 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 
-from agents.config import Config
-from agents.evaluation import Evaluation
+from agents.episodes.evaluation import Evaluation
 from agents.exporting import names
 from agents.exporting.proofs import Proof, table
+from agents.settings.config import Config
 from bridge import Bridge, ObsSpec
 
 PACKAGES = ("dqn-bridge", "torch", "onnx", "onnxruntime", "numpy", "protobuf", "mlagents-envs", "gymnasium")

@@ -13,9 +13,7 @@ from pathlib import Path
 import onnx
 from onnx import ModelProto
 
-from agents.agent import DQNAgent
-from agents.checkpoint import find_checkpoint, restore_weights
-from agents.commandline import (
+from agents.cli.commandline import (
     ENVIRONMENT_OPTIONS,
     TRAIN_OPTIONS,
     Parser,
@@ -23,16 +21,18 @@ from agents.commandline import (
     add_run_options,
     config_values,
 )
-from agents.config import Config, ConfigError, build_config, load_config, merged, with_backend
-from agents.evaluation import Evaluation
+from agents.episodes.evaluation import Evaluation
 from agents.exporting import loader
 from agents.exporting.card import NOT_PROVED, Card
 from agents.exporting.loader import Expected, RefusedError
 from agents.exporting.model import PolicyModel
 from agents.exporting.proofs import Proof, decisions_proof, format_proof, loader_proof, score_proof, table
-from agents.progress import Bar
-from agents.runs import RunFolder, existing_run
-from agents.session import checkpoint_to_test, prepare_torch
+from agents.learning.agent import DQNAgent
+from agents.metrics.progress import Bar
+from agents.settings.config import Config, ConfigError, build_config, load_config, merged, with_backend
+from agents.storage.checkpoint import find_checkpoint, restore_weights
+from agents.storage.runs import RunFolder, existing_run
+from agents.training.session import checkpoint_to_test, prepare_torch
 from bridge import Bridge, connect
 
 PROGRAM = "python -m agents.export"

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from agents.config import ConfigError
-from agents.networks import QNetwork, RunningNorm
+from agents.learning.networks import QNetwork, RunningNorm
+from agents.settings.config import ConfigError
 
 Array = npt.NDArray[Any]
 Float32Array = npt.NDArray[np.float32]

@@ -13,8 +13,8 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from agents.exporting import names
 from agents.exporting.graph import OPSET, Float32Array, Graph, features, head
-from agents.inputs import NetworkInputs
-from agents.networks import QNetwork
+from agents.learning.inputs import NetworkInputs
+from agents.learning.networks import QNetwork
 from bridge import ActionCodec, BehaviorSpec, ObsSpec
 
 #: The one that torch writes with opset 9.

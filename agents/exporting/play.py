@@ -10,13 +10,13 @@ from typing import Any
 
 from onnx import ModelProto
 
-from agents.config import Config, ConfigError, build_config, merged, with_backend
-from agents.evaluation import Evaluation, evaluate
+from agents.episodes.evaluation import Evaluation, evaluate
 from agents.exporting import loader, names
 from agents.exporting.loader import Expected, RefusedError
 from agents.exporting.policy import OnnxPolicy, is_unity, settings_of
-from agents.progress import Bar
-from agents.session import open_test
+from agents.metrics.progress import Bar
+from agents.settings.config import Config, ConfigError, build_config, merged, with_backend
+from agents.training.session import open_test
 
 
 def play_file(file: Path, values: dict[str, Any], should_stop: Callable[[], bool]) -> tuple[Evaluation, Path]:

@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto
 
-from agents.agent import DQNAgent
-from agents.config import EvaluationConfig
-from agents.evaluation import Evaluation, evaluate
-from agents.exploration import epsilon_greedy, greedy
+from agents.episodes.evaluation import Evaluation, evaluate
 from agents.exporting import names
 from agents.exporting.loader import BATCHES, SWEEP_ROWS, SWEEP_SPREADS
 from agents.exporting.model import native_columns, with_q_values
 from agents.exporting.policy import OnnxPolicy
+from agents.learning.agent import DQNAgent
+from agents.learning.exploration import epsilon_greedy, greedy
+from agents.settings.config import EvaluationConfig
 from bridge import ActionCodec, ActionError, Bridge, Steps
 
 Array = npt.NDArray[Any]

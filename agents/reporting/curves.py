@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from agents.history import column
-from agents.plots import Line, Values
+from agents.reporting.plots import Line, Values
 from agents.reporting.reading import Group, Run
+from agents.storage.history import column
 
 #: Points of a curve; where there are more, neighbours are averaged.
 POINTS = 200

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.history import Line
-from agents.plots import Bars, Strip, Values, bar_chart, line_chart, strip_chart
 from agents.reporting.curves import Curve, curves_of, line_of
+from agents.reporting.plots import Bars, Strip, Values, bar_chart, line_chart, strip_chart
 from agents.reporting.reading import Group, Run
+from agents.storage.history import Line
 
 #: Actions per branch whose counts are the rows' own.
 Counts = list[list[int]]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from agents.filming.frames import frames
+from agents.filming.video import Picture
 from agents.reporting.reading import Run
-from agents.video import Picture
-from agents.video_frames import frames
 
 #: Videos of a run that the page holds, of at most so many bytes each, and pictures of a filmstrip.
 VIDEOS, BYTES, STRIP = 2, 4 * 2**20, 6

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.config import Config, ConfigError, load_config, sections
-from agents.history import Line, read_history
-from agents.provenance import read_starts
-from agents.runs import RunFolder, existing_run
+from agents.settings.config import Config, ConfigError, load_config, sections
+from agents.storage.history import Line, read_history
+from agents.storage.provenance import read_starts
+from agents.storage.runs import RunFolder, existing_run
 
 #: Settings that runs of one group may differ in: they change nothing but luck, or nothing at all.
 FREE = frozenset({"training.seed", "environment.base_port", "environment.log_folder"})

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from statistics import fmean, median, pstdev
 from typing import Any
 
-from agents.config import Config, sections
-from agents.history import Line, column
 from agents.reporting.reading import Group, Run, settings_of
+from agents.settings.config import Config, sections
+from agents.storage.history import Line, column
 
 NOTHING = "-"
 #: Faults that are listed, the latest ones, and characters of a reason.

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from agents import evaluate, monitor, record, report, train
-from agents.commandline import run_command
+from agents.cli.commandline import run_command
 
 ROOT = Path(__file__).parents[2]
 TRAIN, EVALUATE, RECORD = "agents.train", "agents.evaluate", "agents.record"

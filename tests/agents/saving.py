@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from agents.agent import DQNAgent
-from agents.checkpoint import find_checkpoint, read_about, restore_checkpoint, save_checkpoint
-from agents.config import Config, build_config
-from agents.loop import Event, collect_and_learn
+from agents.learning.agent import DQNAgent
+from agents.learning.loop import Event, collect_and_learn
+from agents.settings.config import Config, build_config
+from agents.storage.checkpoint import find_checkpoint, read_about, restore_checkpoint, save_checkpoint
 from bridge import Bridge, EnvSpec, connect
 from tests.agents.scripted import behavior, small_agent
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.agent import DQNAgent
-from agents.config import Config, build_config, merged
-from agents.replay import Batch, Replay
+from agents.learning.agent import DQNAgent
+from agents.learning.replay import Batch, Replay
+from agents.settings.config import Config, build_config, merged
 from bridge import ActionSpec, BehaviorSpec, Bridge, CodecSettings, EnvSpec, ObsSpec, Steps, StepType
 from bridge.actions import NativeActions, make_codec
 from bridge.types import Array, Int32Array

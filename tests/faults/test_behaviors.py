@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.loop import Exchanged, collect_and_learn
+from agents.learning.loop import Exchanged, collect_and_learn
 from bridge import EnvSpec, connect
 from bridge.errors import LaunchError
 from bridge.types import StepType

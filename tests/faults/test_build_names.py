@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agents import train
-from agents.commandline import config_values
-from agents.config import build_config
+from agents.cli.commandline import config_values
+from agents.settings.config import build_config
 from bridge import EnvSpec, connect
 from bridge.errors import LaunchError, UsageError
 from bridge.unity.builds import find_build

@@ -22,11 +22,17 @@ import pytest
 import torch
 import yaml
 
-from agents.checkpoint import CheckpointError, find_checkpoint, recover_checkpoint, restore_checkpoint, save_checkpoint
-from agents.history import NAME, read_history
+from agents.storage.checkpoint import (
+    CheckpointError,
+    find_checkpoint,
+    recover_checkpoint,
+    restore_checkpoint,
+    save_checkpoint,
+)
+from agents.storage.history import NAME, read_history
 from tests.agents.commands import COUNTER, EVALUATE, SMALL, TRAIN, Result, bare_environment, call, run, snapshot
+from tests.agents.metrics.test_metrics import read_curves
 from tests.agents.saving import experienced, fresh
-from tests.agents.test_metrics import read_curves
 from tests.faults.counts import counts
 
 FILES = ("tensors.pt", "state.json", "replay.npz")

@@ -14,7 +14,7 @@ from statistics import median
 import psutil
 import pytest
 
-from agents.history import NAME, read_history
+from agents.storage.history import NAME, read_history
 from tests.agents.commands import TRAIN, Command, call
 from tests.faults.counts import counts
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from mlagents_envs.communicator_objects.observation_pb2 import ObservationProto
 
-from agents.agent import DQNAgent
-from agents.checkpoint import save_checkpoint
-from agents.loop import Exchanged, collect_and_learn
+from agents.learning.agent import DQNAgent
+from agents.learning.loop import Exchanged, collect_and_learn
+from agents.storage.checkpoint import save_checkpoint
 from bridge import EnvSpec, connect
 from bridge.base import LARGEST, Bridge
 from bridge.errors import DataError

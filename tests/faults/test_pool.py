@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.agent import DQNAgent
-from agents.config import build_config
+from agents.learning.agent import DQNAgent
+from agents.settings.config import build_config
 from bridge import Bridge, EnvSpec, Steps, connect
 from tests.faults.counts import counts
 from tests.players.stamps import GYM_ID, PLAYER, Checker

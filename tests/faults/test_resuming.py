@@ -11,14 +11,14 @@ import numpy as np
 import psutil
 import pytest
 
-from agents.agent import DQNAgent
-from agents.checkpoint import find_checkpoint, read_about, restore_checkpoint
-from agents.config import load_config
-from agents.history import CLOCKED, read_history
+from agents.learning.agent import DQNAgent
+from agents.settings.config import load_config
+from agents.storage.checkpoint import find_checkpoint, read_about, restore_checkpoint
+from agents.storage.history import CLOCKED, read_history
 from bridge import connect
 from tests.agents.commands import TRAIN, Command
-from tests.agents.test_metrics import read_curves
-from tests.agents.test_resume import assert_equal
+from tests.agents.metrics.test_metrics import read_curves
+from tests.agents.training.test_resume import assert_equal
 from tests.faults.counts import counts
 from tests.players.stamps import PLAYER
 

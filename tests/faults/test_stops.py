@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agents.checkpoint import find_checkpoint, recover_checkpoint
+from agents.storage.checkpoint import find_checkpoint, recover_checkpoint
 from tests.agents.commands import TRAIN, Command, run
 from tests.faults.counts import counts
 from tests.faults.test_resuming import assert_steps_are_told_once

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from agents.history import read_history
+from agents.storage.history import read_history
 from tests.faults.counts import counts
 
 WORKERS = 4

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from nbclient import NotebookClient
 
-from agents.history import read_history
+from agents.storage.history import read_history
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "colab.ipynb"
 STEPS = 200

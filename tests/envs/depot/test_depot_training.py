@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from agents.config import load_config, preset_for
-from agents.runs import RunFolder
+from agents.settings.config import load_config, preset_for
+from agents.storage.runs import RunFolder
 from tests.agents.commands import TRAIN, run
-from tests.agents.test_metrics import points
+from tests.agents.metrics.test_metrics import points
 
 
 def test_the_preset_is_found_by_the_builds_name() -> None:

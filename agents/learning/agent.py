@@ -1,0 +1,344 @@
+"""The one agent: deep Q-learning (Mnih et al. 2015) over any bridge, with its replay, exploration and counters."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+import torch
+from torch import Tensor, nn
+
+from agents.learning.branches import BranchLayout
+from agents.learning.exploration import Exploration, epsilon_greedy
+from agents.learning.inputs import NetworkInputs
+from agents.learning.losses import BranchOps, bootstrap_value, td_loss, td_target
+from agents.learning.networks import QNetwork
+from agents.learning.nstep import NStep, Transitions
+from agents.learning.replay import Batch, Replay, ReplayMemoryError
+from agents.learning.schedules import Schedule
+from agents.settings.config import Config, ConfigError
+from bridge import BehaviorSpec, Steps, StepType
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one gradient step saw. Tensors without gradient, so that nobody waits for a device to read them.
+
+    Attributes:
+        loss, td_error, q: means over the batch; td_error of absolute values.
+        grad_norm: before clipping.
+    """
+
+    loss: Tensor
+    td_error: Tensor
+    q: Tensor
+    grad_norm: Tensor
+
+
+class DQNAgent:
+    """Acts on `Steps`, stores what they become, and learns from it; knows no backend.
+
+    Args:
+        spec: what the environment gives and takes.
+        config: of the run.
+        learning: False leaves out replay, target network and optimiser: an agent for evaluation only.
+
+    Raises:
+        ConfigError: settings that do not fit this environment, or a replay that would not fit into memory.
+    """
+
+    def __init__(self, spec: BehaviorSpec, config: Config, *, learning: bool = True) -> None:
+        self.spec = spec
+        self.config = config
+        self.device = choose_device(config.training.torch_device)
+        self.steps = 0  # agent steps: transitions experienced
+        self.updates = 0
+        self.episodes = 0  # ended
+        self.layout = BranchLayout(spec.actions.branches)
+        self.inputs = NetworkInputs(spec, config.network.observations, config.network.downsample)
+        policy_seed, replay_seed, torch_seed = np.random.SeedSequence(config.training.seed).spawn(3)
+        self._rng = np.random.default_rng(policy_seed)
+        self._replay_rng = np.random.default_rng(replay_seed)
+        self.network = self._build_network(int(torch_seed.generate_state(1)[0]))
+        settings = config.exploration
+        self._exploration = Exploration(settings.kind, settings.hold, self.layout, self._rng)
+        self._schedule = Schedule(
+            settings.schedule, settings.start, settings.end, settings.duration, settings.decay, settings.delay
+        )
+        self._ops = BranchOps(self.layout, self.device)
+        self._credit = 0.0  # updates that experience has earned
+        self._copied_at = 0  # hard copies of the target so far
+        self._frames: npt.NDArray[np.int64] = np.zeros(0, np.int64)  # of the deciding rows
+        self._deciding: Steps | None = None
+        self._learning = learning
+        if learning:
+            self._prepare_learning()
+
+    # ---- acting
+
+    @property
+    def exploration_level(self) -> float:
+        """The epsilon, or the temperature, of the next decision."""
+        count = {"steps": self.steps, "updates": self.updates, "episodes": self.episodes}
+        return self._schedule(count[self.config.exploration.unit])
+
+    def observe(self, steps: Steps) -> None:
+        """Takes in one exchange's rows: they end transitions, and the deciding ones will begin new ones."""
+        ended = steps.step_type == StepType.LAST
+        self.steps += int((steps.step_type != StepType.FIRST).sum())
+        self.episodes += int(ended.sum())
+        self._exploration.forget(steps.episode[ended])
+        self._exploration.forget(steps.lost)
+        frames = self.store(steps)
+        rewards = self.shaped(steps)
+        self._complete(self._nstep.lost(steps.lost))
+        self._complete(self._nstep.reported(steps.episode, steps.step_type, rewards, steps.discount, frames))
+        self._frames = frames[steps.wants_action]
+        self._deciding = steps.deciding
+        self._follow_target("steps", self.steps)
+        self._follow_target("episodes", self.episodes)
+
+    def store(self, steps: Steps) -> npt.NDArray[np.int64]:
+        """Puts the rows' observations into the replay; returns their frames there, int64 [N], -1 for one not stored."""
+        frames = np.full(len(steps), -1, np.int64)
+        kept = steps.discount > 0  # what counts for nothing need not be stored
+        rows: Any = slice(None) if kept.all() else kept
+        obs = self.inputs(steps.obs, rows)
+        frames[rows] = self.replay.append(obs, self.layout.flat_mask(steps.mask)[rows])
+        self._norms_take_in(obs)
+        return frames
+
+    def _complete(self, transitions: Transitions) -> None:
+        self.replay.complete(transitions)
+        if self.steps > self.config.learner.learning_starts:
+            self._credit += len(transitions) * self.config.learner.updates_per_step
+
+    def act(self) -> npt.NDArray[np.int32]:
+        """Actions with exploration for the rows last observed that want one, int32 [M, branches]."""
+        if self._deciding is None:
+            raise RuntimeError("act() before observe(): the agent has seen nothing yet.")
+        rows = self._deciding
+        mask = self.layout.flat_mask(rows.mask)
+        q = self.q_values(rows)
+        actions = self._exploration.choose(q, mask, rows.episode, self.exploration_level)
+        self._nstep.decided(rows.episode, self._frames, actions)
+        return actions
+
+    def q_values(self, rows: Steps) -> npt.NDArray[np.float32]:
+        """float32 [N, total] of each row's observation."""
+        if len(rows) == 0:
+            return np.zeros((0, self.layout.total), np.float32)
+        with torch.inference_mode():
+            values: npt.NDArray[np.float32] = self.network(self._tensors(self.inputs(rows.obs))).cpu().numpy()
+        return values
+
+    def choose(self, rows: Steps, epsilon: float, rng: np.random.Generator) -> npt.NDArray[np.int32]:
+        """Actions for deciding rows without any memory: epsilon-greedy, greedy at 0. int32 [N, branches]."""
+        return epsilon_greedy(self.q_values(rows), self.layout.flat_mask(rows.mask), epsilon, self.layout, rng)
+
+    def lose_open_episodes(self) -> int:
+        """The environment was reset: episodes that did not end never will. Returns how many transitions that costs."""
+        lost = self._nstep.pending
+        self._complete(self._nstep.lost(self._nstep.open_episodes))
+        self._exploration.forget_all()
+        self._deciding = None
+        return lost
+
+    def go_on(self, rows: Steps) -> None:
+        """After `load_state_dict`: the environment shows the rows that were to be answered when the state was saved."""
+        if len(rows) != len(self._frames):
+            raise ValueError(f"{len(rows)} rows want an action, expected {len(self._frames)}.")
+        self._deciding = rows
+
+    # ---- learning
+
+    @property
+    def learning_rate(self) -> float:
+        """The step size of the next update."""
+        settings, limits = self.config.learner, self.config.training
+        if settings.learning_rate_end is None:
+            return settings.learning_rate
+        parts = [
+            count / limit for count, limit in ((self.steps, limits.steps), (self.episodes, limits.episodes)) if limit
+        ]
+        part = min(1.0, max(parts, default=0.0))
+        return settings.learning_rate + part * (settings.learning_rate_end - settings.learning_rate)
+
+    def learn(self) -> Iterator[Update]:
+        """The updates that the experience so far has earned, one by one."""
+        # Drawn with replacement: also fewer transitions than a batch will do, and a small replay learns, too.
+        while self._credit >= 1.0 and len(self.replay) > 0:
+            self._credit -= 1.0
+            yield self._update(self.replay.sample(self.config.learner.batch_size))
+
+    def _update(self, batch: Batch) -> Update:
+        settings = self.config.learner
+        obs_tm1, obs_t = self._tensors(batch.obs_tm1), self._tensors(batch.obs_t)
+        action_tm1 = self._tensor(batch.action_tm1).long()
+        reward_t, discount_t, mask_t = map(self._tensor, (batch.reward_t, batch.discount_t, batch.mask_t))
+        with torch.no_grad():
+            q_target_t = self.target_network(obs_t)
+            q_online_t = self.network(obs_t) if settings.double and settings.target != "none" else None
+            value_t = bootstrap_value(self._ops, q_target_t, q_online_t, mask_t)
+            target = td_target(reward_t, discount_t, value_t)
+        q_tm1 = self._ops.value_of(self.network(obs_tm1), action_tm1)
+        aim = torch.lerp(q_tm1.detach(), target, settings.target_rate)
+        loss = td_loss(q_tm1, aim, settings.loss)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        limit = settings.max_grad_norm or float("inf")
+        grad_norm = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        self._optimizer.step()
+        self.updates += 1
+        if settings.target == "polyak":
+            self._move_target(settings.polyak)
+        self._follow_target("updates", self.updates)
+        with torch.no_grad():
+            return Update(loss.detach(), (target - q_tm1).abs().mean(), q_tm1.mean(), grad_norm.detach())
+
+    def _follow_target(self, unit: str, count: int) -> None:
+        """A hard copy whenever `count` has passed another multiple of the period."""
+        settings = self.config.learner
+        if settings.target != "hard" or settings.target_unit != unit:
+            return
+        if count // settings.target_period > self._copied_at:
+            self._copied_at = count // settings.target_period
+            self._move_target(1.0)
+
+    @torch.no_grad()
+    def _move_target(self, weight: float) -> None:
+        """The target's parameters go this part of the way to the online ones."""
+        online: list[Tensor] = list(self.network.parameters())
+        target: list[Tensor] = list(self.target_network.parameters())
+        torch._foreach_lerp_(target, online, weight)
+
+    def shaped(self, steps: Steps) -> npt.NDArray[np.float32]:
+        """Rewards to learn from: with `training.failure_reward`, an early termination earns that instead."""
+        failure = self.config.training.failure_reward
+        if failure is None:
+            return steps.reward
+        failed = (steps.step_type == StepType.LAST) & (steps.discount == 0)
+        return np.where(failed, np.float32(failure), steps.reward)
+
+    # ---- state
+
+    def weights(self) -> dict[str, Any]:
+        """What acting needs: tensors by name."""
+        return self.network.state_dict()
+
+    def load_weights(self, weights: dict[str, Any]) -> None:
+        """Raises `RuntimeError` when they are another network's."""
+        self.network.load_state_dict(weights)
+
+    def tensors(self) -> dict[str, Any]:
+        """Networks and optimiser: nested dicts of tensors and numbers."""
+        return {
+            "network": self.network.state_dict(),
+            "target": self.target_network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def load_tensors(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.target_network.load_state_dict(state["target"])
+        self._optimizer.load_state_dict(state["optimizer"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Counters, random states and open episodes, as JSON values."""
+        return {
+            "steps": self.steps,
+            "updates": self.updates,
+            "episodes": self.episodes,
+            "credit": self._credit,
+            "copied_at": self._copied_at,
+            "policy_rng": self._rng.bit_generator.state,
+            "replay_rng": self._replay_rng.bit_generator.state,
+            "exploration": self._exploration.state_dict(),
+            "nstep": self._nstep.state_dict(),
+            "frames": self._frames.tolist(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.steps, self.updates, self.episodes = state["steps"], state["updates"], state["episodes"]
+        self._credit, self._copied_at = state["credit"], state["copied_at"]
+        self._rng.bit_generator.state = state["policy_rng"]
+        self._replay_rng.bit_generator.state = state["replay_rng"]
+        self._exploration.load_state_dict(state["exploration"])
+        self._nstep.load_state_dict(state["nstep"])
+        self._frames = np.array(state["frames"], np.int64)
+
+    # ---- parts
+
+    def _build_network(self, seed: int) -> QNetwork:
+        settings = self.config.network
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            try:
+                network = QNetwork(
+                    self.inputs.specs,
+                    self.spec.actions.branches,
+                    encoder=settings.encoder,
+                    goal=settings.goal,
+                    hidden=settings.hidden,
+                    activation=settings.activation,
+                    layer_norm=settings.layer_norm,
+                    dueling=settings.dueling,
+                    normalize=settings.normalize,
+                )
+            except ValueError as error:
+                raise ConfigError(str(error)) from None
+        return network.to(self.device)
+
+    def _prepare_learning(self) -> None:
+        settings = self.config.learner
+        available = psutil.virtual_memory().available
+        branches = self.layout.sizes
+        try:
+            self.replay = Replay(self.inputs.specs, branches, self.config.replay.capacity, self._replay_rng, available)
+        except ReplayMemoryError as error:
+            raise ConfigError(str(error)) from None
+        self._nstep = NStep(settings.n_step, settings.gamma, len(branches))
+        # Without a target network the online one is its own target.
+        self.target_network = self.network if settings.target == "none" else copy.deepcopy(self.network)
+        parameters, rate = self.network.parameters(), settings.learning_rate
+        self._optimizer: torch.optim.Optimizer
+        if settings.optimizer == "adam":
+            self._optimizer = torch.optim.Adam(parameters, lr=rate, fused=self.device.type in ("cpu", "cuda"))
+        else:
+            self._optimizer = torch.optim.RMSprop(parameters, lr=rate, alpha=0.9, eps=1e-7)  # as Keras has it
+
+    def _norms_take_in(self, obs: tuple[Array, ...]) -> None:
+        """Running statistics are the same in both networks: they describe the observations, not what was learned."""
+        if self.config.network.normalize:
+            self.network.update_norms(self._tensors(obs))
+            with torch.no_grad():
+                for mine, theirs in zip(self.target_network.buffers(), self.network.buffers(), strict=True):
+                    mine.copy_(theirs)
+
+    def _tensors(self, arrays: tuple[Array, ...]) -> list[Tensor]:
+        return [self._tensor(array) for array in arrays]
+
+    def _tensor(self, array: Array) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device of that name; for an empty one cuda if there is one, else the CPU. Raises `ConfigError`."""
+    if not name:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"torch device {name!r} cannot be used here: {reason}; use cpu.") from None
+    return device

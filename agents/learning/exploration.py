@@ -1,0 +1,107 @@
+"""From Q-values to actions: greedy, epsilon-greedy, held random actions, Boltzmann. numpy only.
+
+One draw per agent and branch, among the allowed actions only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from agents.learning.branches import BranchLayout
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+ActionArray = npt.NDArray[np.int32]
+
+
+def greedy(q: FloatArray, mask: BoolArray, layout: BranchLayout) -> ActionArray:
+    """The allowed action of the highest value per branch. q, mask: [N, total] -> int32 [N, branches]."""
+    best: ActionArray = layout.pad(np.where(mask, q, -np.inf), -np.inf).argmax(axis=2).astype(np.int32)
+    return best
+
+
+def uniform(mask: BoolArray, layout: BranchLayout, rng: np.random.Generator) -> ActionArray:
+    """Uniform among the allowed actions of each branch. mask [N, total] -> int32 [N, branches]."""
+    draws = np.where(mask, rng.random(mask.shape), -1.0)
+    drawn: ActionArray = layout.pad(draws, -2.0).argmax(axis=2).astype(np.int32)
+    return drawn
+
+
+def boltzmann(
+    q: FloatArray, mask: BoolArray, temperature: float, layout: BranchLayout, rng: np.random.Generator
+) -> ActionArray:
+    """Softmax of q / temperature per branch, by the Gumbel-max trick; temperature 0 is greedy."""
+    if temperature <= 0:
+        return greedy(q, mask, layout)
+    gumbel = -np.log(-np.log(rng.uniform(1e-12, 1.0, q.shape)))
+    return greedy((q / temperature + gumbel).astype(np.float32), mask, layout)
+
+
+def epsilon_greedy(
+    q: FloatArray, mask: BoolArray, epsilon: float, layout: BranchLayout, rng: np.random.Generator
+) -> ActionArray:
+    """With probability epsilon, drawn for each agent and branch by itself, uniform; otherwise greedy."""
+    explore = rng.random((len(q), len(layout.sizes))) < epsilon
+    return np.where(explore, uniform(mask, layout, rng), greedy(q, mask, layout))
+
+
+class Exploration:
+    """Chooses actions for the deciding agents; remembers, per open episode, which random actions are being held.
+
+    Args:
+        kind: `epsilon` or `boltzmann`.
+        hold: mean number of decisions that a random action is held (Dabney et al. 2021, arXiv 2006.01782, with
+            geometric times); 1 is plain epsilon-greedy. The fraction of random decisions stays epsilon.
+    """
+
+    def __init__(self, kind: str, hold: float, layout: BranchLayout, rng: np.random.Generator) -> None:
+        self._kind = kind
+        self._hold = hold
+        self._layout = layout
+        self._rng = rng
+        self._held: dict[int, ActionArray] = {}  # episode -> [branches], -1 where nothing is held
+
+    def choose(self, q: FloatArray, mask: BoolArray, episodes: npt.NDArray[np.int64], level: float) -> ActionArray:
+        """int32 [N, branches] for q, mask [N, total] of the open `episodes` [N]; `level` is epsilon or temperature."""
+        if self._kind == "boltzmann":
+            return boltzmann(q, mask, level, self._layout, self._rng)
+        if self._hold <= 1 or level <= 0:
+            return epsilon_greedy(q, mask, level, self._layout, self._rng)
+        return self._held_or_greedy(q, mask, episodes, level)
+
+    def forget(self, episodes: npt.NDArray[np.int64]) -> None:
+        """Those episodes ended."""
+        for episode in episodes.tolist():
+            self._held.pop(episode, None)
+
+    def forget_all(self) -> None:
+        self._held.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"held": {str(episode): actions.tolist() for episode, actions in self._held.items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._held = {int(episode): np.asarray(actions, np.int32) for episode, actions in state["held"].items()}
+
+    def _held_or_greedy(
+        self, q: FloatArray, mask: BoolArray, episodes: npt.NDArray[np.int64], level: float
+    ) -> ActionArray:
+        branches = len(self._layout.sizes)
+        nothing = np.full(branches, -1, np.int32)
+        held = np.array([self._held.get(episode, nothing) for episode in episodes.tolist()], np.int32)
+        held = held.reshape(-1, branches)  # also when nobody decides
+        allowed = self._layout.pad(mask, False)
+        rows, columns = np.ogrid[: len(q), :branches]
+        going_on = (held >= 0) & allowed[rows, columns, held]
+        # The chance to begin, such that a fraction `level` of all decisions is random in the long run.
+        begin = level / (level + self._hold * (1.0 - level))
+        begins = ~going_on & (self._rng.random(held.shape) < begin)
+        held = np.where(begins, uniform(mask, self._layout, self._rng), np.where(going_on, held, -1)).astype(np.int32)
+        actions = np.where(held >= 0, held, greedy(q, mask, self._layout))
+        stays = self._rng.random(held.shape) >= 1.0 / self._hold
+        for episode, after in zip(episodes.tolist(), np.where(stays, held, -1), strict=True):
+            self._held[episode] = after
+        return actions

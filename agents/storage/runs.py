@@ -1,0 +1,123 @@
+"""The run folder: where everything that one run writes lies.
+
+runs/<run-id>/run.json       where it comes from, see `agents.storage.provenance`
+runs/<run-id>/config.yaml    the resolved configuration
+runs/<run-id>/metrics.jsonl  what happened, see `agents.storage.history`
+runs/<run-id>/events.out...  curves, for `tensorboard --logdir runs`
+runs/<run-id>/checkpoints/   see `agents.storage.checkpoint`
+runs/<run-id>/evaluations/   results of tests, JSON
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from agents.settings.config import ConfigError
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,120}")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def evaluations(self) -> Path:
+        return self.path / "evaluations"
+
+
+def check_free(results_dir: Path, run_id: str, *, force: bool) -> None:
+    """Raises `ConfigError` when the id is no plain name, or is taken and not `force`."""
+    path = _path(results_dir, run_id)
+    if not os.path.lexists(path):
+        return
+    if not force:
+        raise _taken(results_dir, run_id)
+    is_run = path.is_dir() and not path.is_symlink() and (RunFolder(path).config.is_file() or not any(path.iterdir()))
+    if not is_run:
+        raise ConfigError(f"{path} is no run folder (it has no config.yaml): --force does not delete it.")
+
+
+def new_run(results_dir: Path, run_id: str, *, force: bool) -> RunFolder:
+    """An empty folder for a new run; with `force` an old one is deleted.
+
+    Raises:
+        ConfigError: as `check_free`, or no folder can be made there.
+    """
+    check_free(results_dir, run_id, force=force)
+    path = _path(results_dir, run_id)
+    if path.exists():
+        shutil.rmtree(path)
+    if not _made(path):
+        raise _taken(results_dir, run_id)
+    return RunFolder(path)
+
+
+def new_run_of(target: str, results_dir: Path) -> RunFolder:
+    """An empty folder named by the environment and the time; a number follows when that is taken.
+
+    Raises:
+        ConfigError: no folder can be made there.
+    """
+    name = target.replace("\\", "/").rstrip("/").split("/")[-1].split(":")[-1].split(".")[0]
+    name = re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-")[:80] or "run"
+    stem = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    # Runs that begin in the same second race for a name: whoever makes the folder has it.
+    paths = (results_dir / (stem if number == 1 else f"{stem}-{number}") for number in itertools.count(1))
+    return RunFolder(next(path for path in paths if _made(path)))
+
+
+def existing_run(results_dir: Path, run_id: str) -> RunFolder:
+    """The folder of a run. Raises `ConfigError` when there is none."""
+    run = RunFolder(_path(results_dir, run_id))
+    if not run.config.is_file():
+        known = sorted(path.parent.name for path in results_dir.glob("*/config.yaml"))
+        hint = f"there are {', '.join(known[-10:])}" if known else "there is none yet"
+        raise ConfigError(f"no run {run_id!r} in {results_dir}; {hint}.")
+    return run
+
+
+def _made(path: Path) -> bool:
+    """Makes a folder; False when it exists. Raises `ConfigError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--results-dir {path.parent} cannot be made: {error.strerror}.") from None
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise ConfigError(f"no run can be written to --results-dir {path.parent}: {error.strerror}.") from None
+    return True
+
+
+def _taken(results_dir: Path, run_id: str) -> ConfigError:
+    return ConfigError(
+        f"run {run_id!r} exists in {results_dir}: add --resume to go on with it, --force to overwrite it, "
+        "or choose another --run-id."
+    )
+
+
+def _path(results_dir: Path, run_id: str) -> Path:
+    if not _RUN_ID.fullmatch(run_id):
+        raise ConfigError(f"run id {run_id!r} is no plain name: use letters, digits and . _ - + = only.")
+    return results_dir / run_id

@@ -79,9 +79,14 @@ class Metrics:
         self._scalars({**known, "run/episodes": summary.episodes}, summary.steps)
         self._actions("actions", summary.actions, summary.steps)
 
-    def evaluation(self, evaluation: Evaluation, steps: int, episodes: int, *, is_best: bool) -> None:
-        """An evaluation in training, and whether no earlier one was better."""
-        said = {"best": is_best, "scores": evaluation.scores, "actions": evaluation.action_counts}
+    def evaluation(self, evaluation: Evaluation, steps: int, episodes: int, seconds: float, *, is_best: bool) -> None:
+        """An evaluation in training, which took so long, and whether no earlier one was better."""
+        said = {
+            "eval/seconds": round(seconds, 3),
+            "best": is_best,
+            "scores": evaluation.scores,
+            "actions": evaluation.action_counts,
+        }
         self.history.append("evaluation", steps, episodes, {**_result("eval", evaluation), **said})
         self._scalars(_result("eval", evaluation), steps)
         self._actions("eval_actions", evaluation.action_counts, steps)

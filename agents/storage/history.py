@@ -21,7 +21,10 @@ Line = dict[str, Any]
 NAME = "metrics.jsonl"
 #: Keys whose values depend on the clock.
 CLOCKED = frozenset(
-    {"time", "speed/steps_per_second", "time/acting", "time/environment", "time/learning", "time/storing"}
+    {
+        *("time", "speed/steps_per_second", "eval/seconds"),
+        *("time/acting", "time/environment", "time/learning", "time/storing"),
+    }
 )
 
 

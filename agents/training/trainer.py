@@ -196,15 +196,17 @@ class Training:
         self._tell_faults()
         every, steps = self.config.evaluation.every, self.agent.steps
         if every and steps // every > self._evaluated // every:
+            began = time.perf_counter()
             try:
                 evaluation = self._evaluator(self.agent, interrupts.requested)
             except InterruptedError:
                 return  # it comes again when the run is resumed
+            seconds = time.perf_counter() - began
             self._evaluated = steps
             self._stopping.evaluated(evaluation.mean)
             # A later checkpoint as good as the best one has learned from more.
             is_best = evaluation.mean >= self._best
-            self._metrics.evaluation(evaluation, steps, self.agent.episodes, is_best=is_best)
+            self._metrics.evaluation(evaluation, steps, self.agent.episodes, seconds, is_best=is_best)
             console.lines([f"evaluation at step {steps:,}: {evaluation.lines()[0]}"])
             if is_best:
                 self._best = evaluation.mean

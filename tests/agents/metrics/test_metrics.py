@@ -90,7 +90,7 @@ def test_what_the_environment_says_is_a_curve(tmp_path: Path) -> None:
 def test_actions_are_histograms_with_a_bucket_each(tmp_path: Path) -> None:
     metrics = Metrics(tmp_path)
     metrics.summary(summary(100))
-    metrics.evaluation(Evaluation([EpisodeResult(0, 1.0, 1, False)], [[2, 7]], 0.0, 0), 100, 7, is_best=True)
+    metrics.evaluation(Evaluation([EpisodeResult(0, 1.0, 1, False)], [[2, 7]], 0.0, 0), 100, 7, 0.5, is_best=True)
     curves = read_curves(tmp_path)
     assert set(curves.Tags()["histograms"]) == {"actions/branch_0", "actions/branch_1", "eval_actions/branch_0"}
     (event,) = curves.Histograms("actions/branch_1")
@@ -125,10 +125,11 @@ def test_lines_and_curves_say_the_same(tmp_path: Path) -> None:
 def test_evaluations_are_curves(success_score: float | None, tmp_path: Path) -> None:
     metrics = Metrics(tmp_path)
     results = [EpisodeResult(0, 1.0, 1, False), EpisodeResult(1, 4.0, 1, False)]
-    metrics.evaluation(Evaluation(results, [[2]], 0.0, 0, success_score), 40, 7, is_best=True)
+    metrics.evaluation(Evaluation(results, [[2]], 0.0, 0, success_score), 40, 7, 0.5, is_best=True)
     assert points(tmp_path, "eval/score") == [(40, 2.5)]
     tags = read_curves(tmp_path).Tags()["scalars"]
     assert ("eval/success" in tags) == (success_score is not None)
+    assert read_history(tmp_path)[0]["eval/seconds"] == 0.5
 
 
 def test_text_keeps_its_lines(tmp_path: Path) -> None:

@@ -98,8 +98,10 @@ def test_one_command_has_one_history(tmp_path: Path, capsys: pytest.CaptureFixtu
     kinds = [line["kind"] for line in read_history(first)]
     assert (kinds[0], kinds[-2:], kinds.count("evaluation")) == ("start", ["end", "test"], 4)
     assert kinds.count("summary") > 5
-    summary = read_history(first, "summary")[-1]
-    assert summary.keys() > CLOCKED
+    summary, evaluation = (read_history(first, kind)[-1] for kind in ("summary", "evaluation"))
+    assert summary.keys() | evaluation.keys() > CLOCKED
+    took = [line["eval/seconds"] for line in read_history(first, "evaluation")]
+    assert 0 < sum(took) < evaluation["time"]
     other = train(tmp_path, "c", *WORDS, "--seed", "5", "--steps", "600", capsys=capsys)
     assert lines_of(other) != lines
 

@@ -55,6 +55,8 @@ Environment = gymnasium.Env[Any, Any]
 
 #: Entries of `info` that report success, in the words of goal environments and of robotics suites.
 SUCCESS_KEYS = ("is_success", "success")
+#: The entry of `info` with what an environment says of a whole episode, numbers by name; read where the episode ends.
+EPISODE_METRICS = "episode_metrics"
 #: Of a free camera in MuJoCo: metres, degrees, degrees. (With numpy 2, mujoco 2.3.7 cannot set the point `lookat`.)
 CAMERA_KEYS = ("distance", "azimuth", "elevation")
 #: How long a library for drawing may take to say whether it works, in seconds.
@@ -68,7 +70,8 @@ class GymnasiumOptions(PoolOptions):
     Attributes:
         codec, offset, levels: the action codec, see `bridge.actions.CodecSettings`.
         frame_stack: observations of the last so many agent steps as one (the first one repeated at the start).
-        metrics: entries of `info` that become `Steps.metrics`; success is always among them.
+        metrics: entries of `info` that become `Steps.metrics`; success is always among them, and so is, at the end of
+            an episode, what `EPISODE_METRICS` holds.
         env_kwargs: keyword arguments of the environment, `max_episode_steps` of `gymnasium.make` included.
         render: whether `render()` will be asked for; without it no graphics are opened.
         camera: MuJoCo: where `render()` looks from, the name of one of the model's cameras or some of `CAMERA_KEYS` of
@@ -88,8 +91,6 @@ class GymnasiumOptions(PoolOptions):
         super().__post_init__()
         if type(self.frame_stack) is not int or self.frame_stack < 1:
             raise UsageError(f"option 'frame_stack' is {self.frame_stack!r}, expected a whole number from 1.")
-        if isinstance(self.metrics, str):
-            raise UsageError(f"option 'metrics' is {self.metrics!r}, expected a list of names.")
         if self.camera is not None and not self.render:
             raise UsageError("option 'camera' needs render=True: without it nothing is drawn.")
 
@@ -323,7 +324,7 @@ class GymnasiumBridge(Bridge):
             mask=self._masks(step_type, info),
             worker=np.full(count, self._worker, np.int32),
             incarnation=np.full(count, self._incarnation, np.int32),
-            metrics=self._metrics_of(info),
+            metrics=self._metrics_of(step_type, info),
         )
 
     def _rewards(self, rewards: Sequence[SupportsFloat]) -> Float32Array:
@@ -348,14 +349,30 @@ class GymnasiumBridge(Bridge):
                 raise DataError(f"{self.spec.name}: info['action_mask'] allows no action in branch {branch}.")
         return masks
 
-    def _metrics_of(self, infos: Sequence[Mapping[str, Any]]) -> dict[str, Float32Array]:
+    def _metrics_of(self, step_type: Sequence[StepType], infos: Sequence[Mapping[str, Any]]) -> dict[str, Float32Array]:
         found: dict[str, Float32Array] = {}
+
+        def add(name: str, row: int, value: Any) -> None:
+            found.setdefault(name, np.full(len(infos), np.nan, np.float32))[row] = value
+
         for row, info in enumerate(infos):
-            if info:
-                for name, key in self._metrics:
-                    if key in info:
-                        found.setdefault(name, np.full(len(infos), np.nan, np.float32))[row] = info[key]
+            if not info:
+                continue
+            for name, key in self._metrics:
+                if key in info:
+                    add(name, row, info[key])
+            if step_type[row] == StepType.LAST and EPISODE_METRICS in info:
+                for name, value in self._numbers_of(info[EPISODE_METRICS]).items():
+                    add(name, row, value)
         return found
+
+    def _numbers_of(self, metrics: Any) -> dict[str, float]:
+        try:
+            return {str(name): float(value) for name, value in metrics.items()}
+        except (AttributeError, TypeError, ValueError):
+            raise DataError(
+                f"{self.spec.name}: info[{EPISODE_METRICS!r}] is {metrics!r}, expected numbers by name."
+            ) from None
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,21 @@ class Succeeds(Counter):
         return {"is_success": self.episode % 2 == 0, "height": 0.5 * self.time}
 
 
+class Tells(Counter):
+    """Has metrics of its own in every step: its time, and where the time is even, that it is, as `even`."""
+
+    def _info(self) -> dict[str, Any]:
+        even = {"even": True} if self.time % 2 == 0 else {}
+        return {"episode_metrics": {"time": np.float64(self.time), **even}}
+
+
+class TellsNonsense(Counter):
+    """Has metrics that are not numbers."""
+
+    def _info(self) -> dict[str, Any]:
+        return {"episode_metrics": {"height": "tall"}}
+
+
 class Parts(gymnasium.Env[Any, Any]):
     """One of everything in a `Dict`."""
 
@@ -266,6 +281,8 @@ def _register() -> None:
         Masked,
         MaskedBranches,
         Succeeds,
+        Tells,
+        TellsNonsense,
         Parts,
         Broken,
         Spaces,

@@ -382,6 +382,30 @@ def test_success_and_named_entries_are_metrics() -> None:
     assert SUCCESS_KEYS == ("is_success", "success")
 
 
+def test_an_environment_tells_of_its_episodes_where_they_end() -> None:
+    with connect(own("Tells", num_envs=2, env_kwargs={"length": 0})) as bridge:
+        record = play(bridge, 60)
+    ended = 0
+    for steps in record:
+        last = steps.step_type == StepType.LAST
+        assert bool(steps.metrics) == last.any()
+        if last.any():
+            times = steps.obs[0][last, 2]  # agent steps in the episode
+            np.testing.assert_array_equal(steps.metrics["time"][last], times)
+            even = steps.metrics.get("even", np.full(len(steps), np.nan))
+            np.testing.assert_array_equal(even[last], np.where(times % 2 == 0, 1.0, np.nan))
+            assert all(np.isnan(values[~last]).all() for values in steps.metrics.values())
+            ended += int(last.sum())
+    assert ended > 10
+
+
+def test_metrics_that_are_no_numbers_are_refused() -> None:
+    with connect(own("TellsNonsense", env_kwargs={"length": 1})) as bridge:
+        bridge.reset()
+        with pytest.raises(DataError, match=r"info\['episode_metrics'\] is \{'height': 'tall'\}, expected numbers"):
+            bridge.step([[0]])
+
+
 # Pictures and ends
 
 
@@ -428,7 +452,7 @@ def test_closing_closes_every_environment(monkeypatch: pytest.MonkeyPatch) -> No
         ("CartPole-v1", {"num_env": 2}, "unknown option 'num_env' of backend 'gym'; did you mean 'num_envs'?"),
         ("CartPole-v1", {"num_envs": 0}, "option 'num_envs' is 0, expected a whole number from 1"),
         ("CartPole-v1", {"frame_stack": 2.5}, "option 'frame_stack' is 2.5, expected a whole number from 1"),
-        ("CartPole-v1", {"metrics": "height"}, "option 'metrics' is 'height', expected a list of names"),
+        ("CartPole-v1", {"metrics": "height"}, "option 'metrics' is 'height', expected a list of strings"),
         ("CartPole-v1", {"env_kwargs": {"gravty": 1}}, "unexpected keyword argument 'gravty'"),
         ("CartPole-v1", {"codec": "one_joint"}, "codec 'one_joint' makes continuous actions"),
     ],

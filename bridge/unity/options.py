@@ -62,8 +62,6 @@ class UnityOptions(PoolOptions):
             raise UsageError(f"option base_port is {self.base_port}; expected 1 to 65535.")
         if (self.width is None) != (self.height is None):
             raise UsageError("options width and height go together; found only one of them.")
-        if isinstance(self.env_args, str):
-            raise UsageError("option env_args is one string; expected a list of arguments.")
 
     @property
     def codec_settings(self) -> CodecSettings:

@@ -18,23 +18,19 @@ from typing import Any
 
 from agents.cli.commandline import (
     EVALUATE_OPTIONS,
-    TRAIN_OPTIONS,
+    TARGET_OPTIONS,
     Parser,
+    add_checkpoint_option,
     add_config_options,
     add_run_options,
     config_values,
     run_command,
 )
 from agents.cli.extras import load_exporting
-from agents.episodes.evaluation import Evaluation
 from agents.learning.agent import DQNAgent
 from agents.settings.config import ConfigError, build_config, load_config, merged
-from agents.storage.checkpoint import find_checkpoint
 from agents.storage.runs import existing_run
-from agents.training.session import check_seed, checkpoint_to_test, open_test, result_file, run_test
-
-#: What a model file is played on; a run has its own environment.
-FILE_OPTIONS = {option: TRAIN_OPTIONS[option] for option in ("--backend", "--build", "--env", "--behavior")}
+from agents.training.session import check_seed, checkpoint_to_test, open_test, result_file, result_text, run_test
 
 
 def make_parser() -> Parser:
@@ -45,15 +41,11 @@ def make_parser() -> Parser:
         "and saved as JSON beside the run. Defaults are in brackets; the run may have others.",
     )
     add_run_options(parser)
-    parser.add_argument(
-        "--checkpoint",
-        choices=("latest", "best"),
-        help="which one is tested; default: the one that the run's own test plays (evaluation.policy)",
-    )
+    add_checkpoint_option(parser, "is tested")
     parser.add_argument(
         "--onnx", type=Path, metavar="FILE.onnx", help="test a model file instead of a run, on --build or --env"
     )
-    add_config_options(parser, {**EVALUATE_OPTIONS, **FILE_OPTIONS}, ["evaluation"])
+    add_config_options(parser, {**EVALUATE_OPTIONS, **TARGET_OPTIONS}, ["evaluation"])
     return parser
 
 
@@ -66,22 +58,21 @@ def main(argv: Sequence[str], interrupts: Interrupts) -> int:
         return _test_file(options.onnx, options.run_id, values, interrupts)
     if not options.run_id:
         raise ConfigError("--run-id is missing: the run to evaluate.")
-    for option, path in FILE_OPTIONS.items():
+    for option, path in TARGET_OPTIONS.items():
         if path.partition(".")[2] in values.get("environment", {}):
             raise ConfigError(f"{option} belongs to --onnx: a run is tested on the environment that it has.")
     run = existing_run(options.results_dir, options.run_id)
     trained = load_config(run.config)
     config = build_config(merged(trained.model_dump(), values))
     check_seed(config, trained)
-    named = options.checkpoint
-    checkpoint = find_checkpoint(run.checkpoints, named) if named else checkpoint_to_test(config, run)
+    checkpoint = checkpoint_to_test(config, run, options.checkpoint)
     with open_test(config) as bridge, interrupts.held():
         agent = DQNAgent(bridge.spec, config, learning=False)
         try:
             evaluation = run_test(config, bridge, agent, run, checkpoint, interrupts.requested)
         except InterruptedError:
             raise KeyboardInterrupt from None
-    _show(checkpoint.name, evaluation, result_file(config, run, checkpoint))
+    sys.stdout.write(result_text(checkpoint.name, evaluation, result_file(config, run, checkpoint)))
     return 0
 
 
@@ -93,12 +84,8 @@ def _test_file(file: Path, run_id: str | None, values: dict[str, Any], interrupt
             evaluation, saved = load_exporting("play").play_file(file, values, interrupts.requested)
         except InterruptedError:
             raise KeyboardInterrupt from None
-    _show(file.name, evaluation, saved)
+    sys.stdout.write(result_text(file.name, evaluation, saved))
     return 0
-
-
-def _show(what: str, evaluation: Evaluation, saved: Path) -> None:
-    sys.stdout.write("\n".join([f"test of {what}:", *evaluation.lines(), f"saved as {saved}"]) + "\n")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import numpy as np
 from agents.checks.play import bridge_warnings
 from agents.cli.commandline import (
     ENVIRONMENT_OPTIONS,
+    TARGET_OPTIONS,
     Parser,
     add_config_options,
     add_run_options,
@@ -49,10 +50,7 @@ from bridge import Bridge, EnvSpec, Steps, connect
 EPISODES = 5
 STEPS_PER_SECOND = 10.0  # of an environment that does not wait
 PLAY_OPTIONS = {
-    "--backend": "environment.backend",
-    "--build": "environment.build",
-    "--env": "environment.env",
-    "--behavior": "environment.behavior",
+    **TARGET_OPTIONS,
     "--episodes": "evaluation.episodes",
     "--seed": "evaluation.seed",
     "--time-scale": "evaluation.time_scale",

@@ -23,23 +23,29 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from agents.cli.commandline import Parser, add_config_options, add_run_options, config_values, run_command
+from agents.cli.commandline import (
+    TARGET_OPTIONS,
+    Parser,
+    add_checkpoint_option,
+    add_config_options,
+    add_run_options,
+    config_values,
+    run_command,
+    whole_number_from,
+)
 from agents.filming.recording import FPS, OWN_CAMERA, Camera, Moment, Policy, moments, recording_spec
 from agents.filming.video import Film, captioned
 from agents.learning.agent import DQNAgent
 from agents.metrics.progress import Bar
 from agents.settings.config import Config, ConfigError, build_config, load_config
 from agents.settings.resolve import resumed_config, starting_values
-from agents.storage.checkpoint import find_checkpoint, restore_weights
+from agents.storage.checkpoint import restore_weights
 from agents.storage.runs import existing_run
 from agents.training.session import check_seed, checkpoint_to_test, prepare_torch
 from bridge import Bridge, connect
 
 OPTIONS = {
-    "--backend": "environment.backend",
-    "--build": "environment.build",
-    "--env": "environment.env",
-    "--behavior": "environment.behavior",
+    **TARGET_OPTIONS,
     "--seed": "evaluation.seed",
     "--time-scale": "evaluation.time_scale",
     "--base-port": "environment.base_port",
@@ -78,14 +84,10 @@ def make_parser() -> Parser:
         "agent's. Defaults are in brackets; the run may have others.",
     )
     add_run_options(parser)
-    parser.add_argument(
-        "--checkpoint",
-        choices=("latest", "best"),
-        help="which one plays; default: the one that the run's own test plays (evaluation.policy)",
-    )
+    add_checkpoint_option(parser, "plays")
     parser.add_argument("--random", action="store_true", help="a random agent plays; with --run-id its environment")
     parser.add_argument("--preset", metavar="NAME", help="of a random agent's environment; default: by its name")
-    parser.add_argument("--episodes", type=_count, default=3, metavar="N", help="number of videos (3)")
+    parser.add_argument("--episodes", type=whole_number_from(1), default=3, metavar="N", help="number of videos (3)")
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="where the videos go; default: videos in the run's folder, or here"
     )
@@ -152,11 +154,7 @@ def _of_run(options: argparse.Namespace) -> Order:
     trained = load_config(run.config)
     config = resumed_config(trained, config_values(options))
     check_seed(config, trained)
-    checkpoint = None
-    if options.checkpoint:
-        checkpoint = find_checkpoint(run.checkpoints, options.checkpoint)
-    elif not options.random:
-        checkpoint = checkpoint_to_test(config, run)
+    checkpoint = None if options.random else checkpoint_to_test(config, run, options.checkpoint)
     name = checkpoint.name if checkpoint else "random"
     return Order(config, checkpoint, name, f"{config.environment.target}, {run.path.name}, {name}", run.path / "videos")
 
@@ -176,12 +174,6 @@ def _policy(bridge: Bridge, order: Order) -> Policy:
     agent = DQNAgent(bridge.spec, order.config, learning=False)
     restore_weights(order.checkpoint, agent)
     return lambda deciding: agent.choose(deciding, 0.0, rng)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number from 1.")
-    return int(text)
 
 
 def _rate(text: str) -> float:

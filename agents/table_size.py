@@ -11,7 +11,6 @@ PROGRAM = "python -m agents.table_size"
 if __name__ == "__main__":
     leave_on_signals(PROGRAM)
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from math import log10, prod
@@ -20,7 +19,15 @@ from statistics import fmean
 import numpy as np
 import psutil
 
-from agents.cli.commandline import ENVIRONMENT_OPTIONS, Parser, add_config_options, config_values, run_command
+from agents.cli.commandline import (
+    ENVIRONMENT_OPTIONS,
+    TARGET_OPTIONS,
+    Parser,
+    add_config_options,
+    config_values,
+    run_command,
+    whole_number_from,
+)
 from agents.episodes.players import Player, RandomPlayer, played
 from agents.learning.schedules import Schedule
 from agents.learning.tabular import (
@@ -46,10 +53,7 @@ SAMPLE = 2_000  # decisions of random play
 PART, LIMIT = 0.25, 2**30
 RATE, EPSILON_END = 0.1, 0.05
 OPTIONS = {
-    "--backend": "environment.backend",
-    "--build": "environment.build",
-    "--env": "environment.env",
-    "--behavior": "environment.behavior",
+    **TARGET_OPTIONS,
     "--steps": "training.steps",
     "--episodes": "evaluation.episodes",
     "--seed": "training.seed",
@@ -64,7 +68,9 @@ def make_parser() -> Parser:
         description="How many entries a table of states and actions would have, and what memory it takes. Where it "
         "fits, tabular Q-learning is tried and tested beside random play.",
     )
-    parser.add_argument("--bins", type=_bins, default=BINS, metavar="N", help=f"bins of each number ({BINS})")
+    parser.add_argument(
+        "--bins", type=whole_number_from(2), default=BINS, metavar="N", help=f"bins of each number ({BINS})"
+    )
     parser.add_argument("--preset", metavar="NAME", help="as for agents.train, which says what the actions are")
     add_config_options(parser, OPTIONS, ["environment"])
     return parser
@@ -174,16 +180,6 @@ def _actions(branches: Sequence[int]) -> str:
 
 def _machine() -> str:
     return f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
-
-
-def _bins(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 2:
-        raise argparse.ArgumentTypeError(f"found {text}, expected a whole number from 2.")
-    return value
 
 
 if __name__ == "__main__":

@@ -19,21 +19,20 @@ from pathlib import Path
 
 from agents.cli.commandline import (
     RESULTS_DIR,
-    TRAIN_OPTIONS,
+    TRAIN_USAGE,
     Parser,
-    add_config_options,
-    add_run_options,
+    add_train_options,
     config_values,
     run_command,
 )
 from agents.learning.agent import DQNAgent
 from agents.learning.networks import summary
 from agents.playing.demonstrations import load_demonstrations, remember
-from agents.settings.config import ConfigError, load_config, preset_names, sections
+from agents.settings.config import ConfigError, load_config
 from agents.settings.resolve import chosen_length, open_environment, resumed_config, starting_values
 from agents.storage.checkpoint import initialize_from, recover_checkpoint
 from agents.storage.runs import check_free, existing_run, new_run, new_run_of
-from agents.training.session import check_seed, checkpoint_to_test, find_weights, result_file
+from agents.training.session import check_seed, checkpoint_to_test, find_weights, result_file, result_text
 from agents.training.trainer import Training, starts_of
 from bridge import BridgeError, connect
 
@@ -41,24 +40,17 @@ from bridge import BridgeError, connect
 def make_parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
-        usage="%(prog)s [--backend unity] --build NAME | [--backend gym] --env ID [options]",
+        usage=TRAIN_USAGE,
         description="Train a DQN on a Unity ML-Agents build or a gymnasium environment, then test it. "
         "Curves: tensorboard --logdir runs. Defaults are in brackets; a preset may have others.",
     )
-    add_run_options(parser)
-    parser.add_argument("--resume", action="store_true", help="go on with the run of --run-id where it stopped")
-    parser.add_argument(
-        "--initialize-from",
-        metavar="NAME",
-        help="begin with the weights of another run: its id, its folder, or the folder of one of its checkpoints",
+    add_train_options(
+        parser,
+        resume="go on with the run of --run-id where it stopped",
+        initialize_from="begin with the weights of another run: its id, its folder, or the folder of one of its "
+        "checkpoints",
+        force="overwrite the run of --run-id",
     )
-    parser.add_argument("--force", action="store_true", help="overwrite the run of --run-id")
-    parser.add_argument(
-        "--preset",
-        metavar="NAME",
-        help=f"name of a preset or a YAML file; default: by the environment ({', '.join(preset_names())})",
-    )
-    add_config_options(parser, TRAIN_OPTIONS, list(sections()))
     return parser
 
 
@@ -140,7 +132,7 @@ def _test(training: Training, options: argparse.Namespace, interrupts: Interrupt
             raise
         return interrupts.exit_code
     file = result_file(training.config, training.run, checkpoint)
-    sys.stdout.write("\n".join([f"test of {checkpoint.name}:", *evaluation.lines(), f"saved as {file}"]) + "\n")
+    sys.stdout.write(result_text(checkpoint.name, evaluation, file))
     return 0
 
 

@@ -65,10 +65,7 @@ class Bridge(ABC):
         Open episodes end without a LAST row. With a seed, every random stream of the environment starts anew from
         it (a Unity player is seeded at its launch only, so it is launched again); without one, streams go on.
         """
-        self._refuse_closed()
-        self._sent = False
-        self._steps = None
-        self._exchange = 0
+        self._forget()
         self._steps = self._verified(self._reset(seed))
         return self._steps
 
@@ -126,10 +123,7 @@ class Bridge(ABC):
         Raises:
             ResumeError: the environment does not come back to that state. `reset` begins new episodes.
         """
-        self._refuse_closed()
-        self._sent = False
-        self._steps = None
-        self._exchange = 0
+        self._forget()
         self._steps = self._verified(self._resume(snapshot))
         return self._steps
 
@@ -183,6 +177,13 @@ class Bridge(ABC):
 
     def _render(self, row: int | None) -> npt.NDArray[np.uint8]:  # noqa: ARG002
         raise UnsupportedError(f"{self.env_spec.target} has no picture to render.")
+
+    def _forget(self) -> None:
+        """Nothing was sent and nothing came yet: a reset or a resumption is next."""
+        self._refuse_closed()
+        self._sent = False
+        self._steps = None
+        self._exchange = 0
 
     def _refuse_closed(self) -> None:
         if self._closed:

@@ -15,16 +15,9 @@ from agents.checks.build import Build, numbers, sensor_table
 from agents.checks.findings import Finding, Report, Watchdog, error, ok, problem, warning
 from agents.checks.installation import installation
 from agents.checks.play import bridge_warnings, played
-from agents.cli.commandline import (
-    TRAIN_OPTIONS,
-    Parser,
-    add_config_options,
-    add_run_options,
-    config_values,
-    run_command,
-)
+from agents.cli.commandline import TRAIN_USAGE, Parser, add_train_options, config_values, run_command
 from agents.learning.agent import DQNAgent
-from agents.settings.config import Config, ConfigError, build_config, load_config, merged, preset_names, sections
+from agents.settings.config import Config, ConfigError, build_config, load_config, merged
 from agents.settings.resolve import chosen_length, open_environment, resumed_config, starting_values
 from agents.storage.runs import existing_run
 from agents.system.interrupts import end_children
@@ -48,23 +41,19 @@ Opener = Callable[[], tuple[Config, Bridge]]
 def make_parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
-        usage="%(prog)s [--backend unity] --build NAME | [--backend gym] --env ID [options]",
+        usage=TRAIN_USAGE,
         description="Says before training what would go wrong, and what to do. Takes the options of agents.train; "
         "writes nothing but a picture of what the agent sees. Exit code 0: healthy, 1: an error was found.",
     )
     parser.add_argument(
         "--output", type=Path, default=OUTPUT, metavar="DIR", help=f"where the picture goes ({OUTPUT}/)"
     )
-    add_run_options(parser)
-    parser.add_argument("--resume", action="store_true", help="check what the run of --run-id would go on with")
-    parser.add_argument("--force", action="store_true", help="as for agents.train; nothing is overwritten here")
-    parser.add_argument("--initialize-from", metavar="NAME", help="as for agents.train; not looked at here")
-    parser.add_argument(
-        "--preset",
-        metavar="NAME",
-        help=f"name of a preset or a YAML file; default: by the environment ({', '.join(preset_names())})",
+    add_train_options(
+        parser,
+        resume="check what the run of --run-id would go on with",
+        initialize_from="as for agents.train; not looked at here",
+        force="as for agents.train; nothing is overwritten here",
     )
-    add_config_options(parser, TRAIN_OPTIONS, list(sections()))
     return parser
 
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 
 from tqdm import tqdm
 
-from agents.settings.config import ConfigError, sections
+from agents.settings.config import ConfigError, preset_names, sections
 from agents.storage.checkpoint import CheckpointError
 from agents.system.interrupts import Interrupts, end_children
 from bridge import BridgeError, LaunchError, UsageError
@@ -32,7 +32,15 @@ RESULTS_DIR = Path("runs")
 ENV_ARGS = ("--env-args", "--environment.env-args")
 ENV_PARAM = "--env-param"
 
-#: Short options of every command and the fields that they set.
+#: What is trained, in the words of a usage line.
+TRAIN_USAGE = "%(prog)s [--backend unity] --build NAME | [--backend gym] --env ID [options]"
+#: Short options and the fields that they set: of what is played, of every command, of training and of tests.
+TARGET_OPTIONS = {
+    "--backend": "environment.backend",
+    "--build": "environment.build",
+    "--env": "environment.env",
+    "--behavior": "environment.behavior",
+}
 ENVIRONMENT_OPTIONS = {
     "--base-port": "environment.base_port",
     "--no-graphics": "environment.no_graphics",
@@ -40,12 +48,9 @@ ENVIRONMENT_OPTIONS = {
     "--env-args": "environment.env_args",
 }
 TRAIN_OPTIONS = {
-    "--behavior": "environment.behavior",
+    **TARGET_OPTIONS,
     "--workers": "environment.workers",
     "--listen": "environment.listen",
-    "--backend": "environment.backend",
-    "--build": "environment.build",
-    "--env": "environment.env",
     "--steps": "training.steps",
     "--episodes": "training.episodes",
     "--num-envs": "environment.num_envs",
@@ -104,6 +109,31 @@ def add_results_dir(parser: Parser) -> None:
     )
 
 
+def add_checkpoint_option(parser: Parser, verb: str) -> None:
+    """Which of a run's checkpoints the command is for; the help says what is done with it: `is tested`."""
+    parser.add_argument(
+        "--checkpoint",
+        choices=("latest", "best"),
+        help=f"which one {verb}; default: the one that the run's own test plays (evaluation.policy)",
+    )
+
+
+def add_train_options(parser: Parser, *, resume: str, initialize_from: str, force: str) -> None:
+    """All options of training, for each command that takes them, with the help of those that mean something else
+    there.
+    """
+    add_run_options(parser)
+    parser.add_argument("--resume", action="store_true", help=resume)
+    parser.add_argument("--initialize-from", metavar="NAME", help=initialize_from)
+    parser.add_argument("--force", action="store_true", help=force)
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        help=f"name of a preset or a YAML file; default: by the environment ({', '.join(preset_names())})",
+    )
+    add_config_options(parser, TRAIN_OPTIONS, list(sections()))
+
+
 def add_config_options(parser: Parser, short: dict[str, str], only: Sequence[str]) -> None:
     """The short options, and those of the sections `only` by their dotted names."""
     group = parser.add_argument_group("environment and length")
@@ -149,6 +179,17 @@ def positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"found {text}, expected a number above 0.")
     return value
+
+
+def whole_number_from(least: int) -> Callable[[str], int]:
+    """For an argument that is a whole number of at least so much."""
+
+    def whole_number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number from {least}.")
+        return int(text)
+
+    return whole_number
 
 
 def run_command(command: Callable[[Interrupts], int], program: str) -> NoReturn:

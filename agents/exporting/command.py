@@ -15,11 +15,13 @@ from onnx import ModelProto
 
 from agents.cli.commandline import (
     ENVIRONMENT_OPTIONS,
-    TRAIN_OPTIONS,
+    TARGET_OPTIONS,
     Parser,
+    add_checkpoint_option,
     add_config_options,
     add_run_options,
     config_values,
+    whole_number_from,
 )
 from agents.episodes.evaluation import Evaluation
 from agents.exporting import loader
@@ -30,7 +32,7 @@ from agents.exporting.proofs import Proof, decisions_proof, format_proof, loader
 from agents.learning.agent import DQNAgent
 from agents.metrics.progress import Bar
 from agents.settings.config import Config, ConfigError, build_config, load_config, merged, with_backend
-from agents.storage.checkpoint import find_checkpoint, restore_weights
+from agents.storage.checkpoint import restore_weights
 from agents.storage.runs import RunFolder, existing_run
 from agents.training.session import checkpoint_to_test, prepare_torch
 from bridge import Bridge, connect
@@ -42,11 +44,9 @@ DECISIONS = 10_000
 KEPT = ("codec", "offset", "levels", "frame_stack", "env_kwargs")
 
 EXPORT_OPTIONS = {
-    "--backend": TRAIN_OPTIONS["--backend"],
-    "--build": TRAIN_OPTIONS["--build"],
-    "--behavior": TRAIN_OPTIONS["--behavior"],
+    **{option: TARGET_OPTIONS[option] for option in ("--backend", "--build", "--behavior")},
     "--episodes": "evaluation.episodes",
-    "--time-scale": TRAIN_OPTIONS["--time-scale"],
+    "--time-scale": "environment.time_scale",
     **ENVIRONMENT_OPTIONS,
 }
 
@@ -60,16 +60,16 @@ def make_parser() -> Parser:
         "card lies beside it. With --check: whether Unity would take a file for a build, whoever made it.",
     )
     add_run_options(parser)
-    parser.add_argument(
-        "--checkpoint",
-        choices=("latest", "best"),
-        help="which one is exported; default: the one that the run's own test plays (evaluation.policy)",
-    )
+    add_checkpoint_option(parser, "is exported")
     parser.add_argument(
         "--output", type=Path, metavar="FILE.onnx", help="what to write; default: in the run's folder export/"
     )
     parser.add_argument(
-        "--decisions", type=_positive, default=DECISIONS, metavar="N", help=f"decisions to compare ({DECISIONS})"
+        "--decisions",
+        type=whole_number_from(1),
+        default=DECISIONS,
+        metavar="N",
+        help=f"decisions to compare ({DECISIONS})",
     )
     parser.add_argument("--check", type=Path, metavar="FILE.onnx", help="check this file instead, for --build")
     add_config_options(parser, EXPORT_OPTIONS, [])
@@ -134,8 +134,7 @@ def _export(options: argparse.Namespace, argv: Sequence[str]) -> int:
     given = {"training": {"torch_device": "cpu"}}  # what it computes is what the file is compared with
     config = build_config(merged(merged(trained, config_values(options)), given))
     prepare_torch(config)
-    named = options.checkpoint
-    checkpoint = find_checkpoint(run.checkpoints, named) if named else checkpoint_to_test(config, run)
+    checkpoint = checkpoint_to_test(config, run, options.checkpoint)
     with connect(config.environment.spec(config.evaluation.seed)) as bridge:
         agent = DQNAgent(bridge.spec, config, learning=False)
         restore_weights(checkpoint, agent)
@@ -200,12 +199,6 @@ def _bar(total: int, unit: str, name: str) -> contextlib.closing[Bar]:
 def _default_file(run: RunFolder, bridge: Bridge) -> Path:
     name = re.sub(r"[^A-Za-z0-9._-]", "_", bridge.spec.name)
     return run.path / "export" / f"{name}.onnx"
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number from 1.")
-    return int(text)
 
 
 def _write(lines: Sequence[str]) -> None:

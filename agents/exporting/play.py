@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +9,12 @@ from typing import Any
 
 from onnx import ModelProto
 
-from agents.episodes.evaluation import Evaluation, evaluate
+from agents.episodes.evaluation import Evaluation
 from agents.exporting import loader, names
 from agents.exporting.loader import Expected, RefusedError
 from agents.exporting.policy import OnnxPolicy, is_unity, settings_of
-from agents.metrics.progress import Bar
 from agents.settings.config import Config, ConfigError, build_config, merged, with_backend
-from agents.training.session import open_test
+from agents.training.session import open_test, play_test, result_name
 
 
 def play_file(file: Path, values: dict[str, Any], should_stop: Callable[[], bool]) -> tuple[Evaluation, Path]:
@@ -41,21 +39,10 @@ def play_file(file: Path, values: dict[str, Any], should_stop: Callable[[], bool
         if complaints:
             raise ConfigError(f"{file} does not fit this build: {complaints[0]}")
         policy = OnnxPolicy(model, bridge.spec, bridge.codec)
-        bar = Bar(None if settings.steps else settings.episodes, "episode", name="test", keep=False)
-        with contextlib.closing(bar):
-            evaluation = evaluate(
-                bridge,
-                policy,
-                settings,
-                episodes=settings.episodes,
-                steps=settings.steps,
-                progress=bar.advance,
-                should_stop=should_stop,
-            )
+        evaluation = play_test(bridge, policy, settings, should_stop)
         about = {"model": file.name, "environment": config.environment.target, "simulated": bridge.simulated}
     evaluation = replace(evaluation, about=about)
-    length = f"{settings.steps}-steps" if settings.steps else f"{settings.episodes}-episodes"
-    saved = file.with_name(f"{file.stem}-{length}-seed-{settings.seed}.json")
+    saved = file.with_name(result_name(file.stem, settings))
     evaluation.save(saved)
     return evaluation, saved
 

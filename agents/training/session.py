@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agents.episodes.evaluation import Evaluation, evaluate
+from agents.episodes.evaluation import Evaluation, Player, evaluate
 from agents.filming.recording import Clip, clip, recording_spec
 from agents.learning.agent import DQNAgent
 from agents.metrics.progress import Bar
@@ -79,12 +79,17 @@ def open_test(config: Config) -> Bridge:
     return connect(_evaluation_spec(config, config.evaluation))
 
 
-def checkpoint_to_test(config: Config, run: RunFolder) -> Path:
+def checkpoint_to_test(config: Config, run: RunFolder, named: str | None = None) -> Path:
     """What the test plays: the best checkpoint where the settings want that and there is one, else the latest.
+
+    Args:
+        named: `latest` or `best`, where a person wants that one.
 
     Raises:
         CheckpointError: there is none.
     """
+    if named:
+        return find_checkpoint(run.checkpoints, named)
     if config.evaluation.policy == "best":
         with contextlib.suppress(CheckpointError):
             return find_checkpoint(run.checkpoints, "best")
@@ -109,6 +114,23 @@ def find_weights(name: str, results_dir: Path) -> Path:
     return checkpoint_to_test(load_config(run.config), run)
 
 
+def play_test(
+    bridge: Bridge, player: Player, settings: EvaluationConfig, should_stop: Callable[[], bool]
+) -> Evaluation:
+    """Plays the test of `settings` below a progress bar. Raises `InterruptedError` when `should_stop` said so."""
+    bar = Bar(None if settings.steps else settings.episodes, "episode", name="test", keep=False)
+    with contextlib.closing(bar):
+        return evaluate(
+            bridge,
+            player,
+            settings,
+            episodes=settings.episodes,
+            steps=settings.steps,
+            progress=bar.advance,
+            should_stop=should_stop,
+        )
+
+
 def run_test(
     config: Config, bridge: Bridge, agent: DQNAgent, run: RunFolder, checkpoint: Path, should_stop: Callable[[], bool]
 ) -> Evaluation:
@@ -118,20 +140,9 @@ def run_test(
         CheckpointError: it is damaged or does not fit.
         InterruptedError: `should_stop` said so.
     """
-    settings = config.evaluation
     prepare_torch(config)
     restore_weights(checkpoint, agent)
-    bar = Bar(None if settings.steps else settings.episodes, "episode", name="test", keep=False)
-    with contextlib.closing(bar):
-        evaluation = evaluate(
-            bridge,
-            agent,
-            settings,
-            episodes=settings.episodes,
-            steps=settings.steps,
-            progress=bar.advance,
-            should_stop=should_stop,
-        )
+    evaluation = play_test(bridge, agent, config.evaluation, should_stop)
     about = {
         "run_id": run.path.name,
         "checkpoint": checkpoint.name,
@@ -144,10 +155,19 @@ def run_test(
 
 
 def result_file(config: Config, run: RunFolder, checkpoint: Path) -> Path:
-    """Where the result of that test lies; another length or seed is another test."""
-    settings = config.evaluation
+    """Where the result of that test lies."""
+    return run.evaluations / result_name(checkpoint.name, config.evaluation)
+
+
+def result_name(what: str, settings: EvaluationConfig) -> str:
+    """The name of the file with the result of a test of `what`; another length or seed is another test."""
     length = f"{settings.steps}-steps" if settings.steps else f"{settings.episodes}-episodes"
-    return run.evaluations / f"{checkpoint.name}-{length}-seed-{settings.seed}.json"
+    return f"{what}-{length}-seed-{settings.seed}.json"
+
+
+def result_text(what: str, evaluation: Evaluation, file: Path) -> str:
+    """What a test of `what` found and where that lies, in lines for a person."""
+    return "\n".join([f"test of {what}:", *evaluation.lines(), f"saved as {file}"]) + "\n"
 
 
 def _evaluation_spec(config: Config, settings: EvaluationConfig) -> EnvSpec:

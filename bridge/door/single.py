@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from bridge.base import Bridge
 from bridge.door.slots import End, Report, Slots
-from bridge.door.spaces import Observations, action_space
-from bridge.door.vector import RENDER_FPS, checked_render_mode, refuse_no_mode, refuse_options
+from bridge.door.spaces import action_space
+from bridge.door.vector import RENDER_FPS, checked_render_mode, chosen_observations, refuse_no_mode, refuse_options
 from bridge.errors import SequenceError, UsageError
 from bridge.types import BoolArray, EnvSpec
 
@@ -47,12 +47,8 @@ class BridgeEnv(gymnasium.Env[Any, Any]):
     ) -> None:
         self.render_mode = checked_render_mode(render_mode)
         self._slots = Slots(bridge, agents=1, hold=True, replace_masked=replace_masked)
+        self._observations = chosen_observations(self._slots, observations)
         self.bridge = self._slots.bridge
-        try:
-            self._observations = Observations(self.bridge.spec, observations)
-        except BaseException:
-            self._slots.close()
-            raise
         self.observation_space = self._observations.space
         self.action_space = action_space(self.bridge.spec.actions)
         self._report: Report | None = None

@@ -59,12 +59,8 @@ class BridgeVectorEnv(VectorEnv[Any, npt.ArrayLike, npt.NDArray[Any]]):
     ) -> None:
         self.render_mode = checked_render_mode(render_mode)
         self._slots = Slots(bridge, agents=agents, hold=hold, replace_masked=replace_masked)
+        self._observations = chosen_observations(self._slots, observations)
         self.bridge = self._slots.bridge
-        try:
-            self._observations = Observations(self.bridge.spec, observations)
-        except BaseException:
-            self._slots.close()
-            raise
         self.num_envs = self._slots.count
         self.single_observation_space = self._observations.space
         self.single_action_space = action_space(self.bridge.spec.actions)
@@ -111,6 +107,19 @@ class BridgeVectorEnv(VectorEnv[Any, npt.ArrayLike, npt.NDArray[Any]]):
                 infos = self._add_info(infos, final, slot)
             infos = self._add_info(infos, report.info(slot), slot)
         return infos
+
+
+def chosen_observations(slots: Slots, choice: str | Sequence[str] | None) -> Observations:
+    """What the agents of these slots observe, by the names of `choice`.
+
+    Raises:
+        UsageError: no such sensor, or none chosen; the slots are closed.
+    """
+    try:
+        return Observations(slots.bridge.spec, choice)
+    except BaseException:
+        slots.close()
+        raise
 
 
 def checked_render_mode(mode: str | None) -> str | None:

@@ -8,18 +8,13 @@ from functools import partial
 
 from envs.gridworld.scene import GridWorld
 from envs.simulated import player
-from envs.simulated.arguments import ArgumentParser, BadArgumentError
+from envs.simulated.arguments import count
 from envs.simulated.scene import SceneFactory
 
 
 def configure(arguments: Sequence[str]) -> SceneFactory:
     """The scene that the arguments ask for. Raises BadArgumentError."""
-    parser = ArgumentParser()
-    parser.add_argument("--areas", type=int, default=1)
-    areas: int = parser.parse_known_args(arguments)[0].areas
-    if areas < 1:
-        raise BadArgumentError(f"--areas {areas}: at least one area is needed.")
-    return partial(GridWorld, areas=areas)
+    return partial(GridWorld, areas=count(arguments, "--areas", 1))
 
 
 def main(command_line: Sequence[str]) -> int:

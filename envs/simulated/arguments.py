@@ -36,6 +36,16 @@ class PlayerArguments:
     rest: tuple[str, ...]  # what was not understood here
 
 
+def count(arguments: Sequence[str], name: str, default: int) -> int:
+    """The value of an option of a scene, such as `--areas`, of which there is at least one. Raises BadArgumentError."""
+    parser = ArgumentParser()
+    parser.add_argument(name, type=int, default=default, dest="value")
+    value: int = parser.parse_known_args(arguments)[0].value
+    if value < 1:
+        raise BadArgumentError(f"{name} {value}: at least one is needed.")
+    return value
+
+
 def log_file(arguments: Sequence[str]) -> str | None:
     """The value of `-logFile` (or `-logfile`); None without one, and for `-`, which means the standard output."""
     parser = ArgumentParser()

@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # started by its path, from anywhere
 
 from envs.simulated import player
-from envs.simulated.arguments import ArgumentParser, BadArgumentError
+from envs.simulated.arguments import count
 from envs.simulated.messages import AgentAction, AgentInfo, Behavior, Dimension, Infos, Sensor
 from envs.simulated.scene import SceneFactory, Setup
 from tests.players import stamps
@@ -93,12 +93,7 @@ class _Agent:
 
 def configure(arguments: Sequence[str]) -> SceneFactory:
     """The scene that the arguments ask for. Raises BadArgumentError."""
-    parser = ArgumentParser()
-    parser.add_argument("--agents", type=int, default=3)
-    agents: int = parser.parse_known_args(arguments)[0].agents
-    if agents < 1:
-        raise BadArgumentError(f"--agents {agents}: at least one is needed.")
-    return partial(Stamped, agents=agents)
+    return partial(Stamped, agents=count(arguments, "--agents", 3))
 
 
 if __name__ == "__main__":

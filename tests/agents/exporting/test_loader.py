@@ -37,6 +37,17 @@ def refusals(model: ModelProto, folder: Path, expected: Expected | None = None) 
     return loader.check(read, expected or Expected.of(SPEC, GRIDWORLD.native))
 
 
+def assert_names(
+    change: Fault, sentence: str, good: ModelProto, folder: Path, expected: Expected | None = None
+) -> None:
+    """A copy of a good model with this change is refused, and the sentence is what is said first."""
+    faulty = ModelProto()
+    faulty.CopyFrom(good)
+    change(faulty)
+    first = refusals(faulty, folder, expected)[0]
+    assert re.search(sentence, first), first
+
+
 def value(model: ModelProto, name: str) -> ValueInfoProto:
     return next(item for item in (*model.graph.input, *model.graph.output) if item.name == name)
 
@@ -304,12 +315,7 @@ def test_the_good_file_is_accepted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_named(fault: str, tmp_path: Path) -> None:
-    change, sentence = FAULTS[fault]
-    faulty = ModelProto()
-    faulty.CopyFrom(GOOD)
-    change(faulty)
-    first = refusals(faulty, tmp_path)[0]
-    assert re.search(sentence, first), first
+    assert_names(*FAULTS[fault], GOOD, tmp_path)
 
 
 def test_q_times_mask_is_found_among_many_actions(tmp_path: Path) -> None:
@@ -346,12 +352,7 @@ CONTINUOUS_FAULTS: dict[str, tuple[Fault, str]] = {
 
 @pytest.mark.parametrize("fault", CONTINUOUS_FAULTS)
 def test_a_fault_of_continuous_actions_is_named(fault: str, tmp_path: Path) -> None:
-    change, sentence = CONTINUOUS_FAULTS[fault]
-    faulty = ModelProto()
-    faulty.CopyFrom(CONTINUOUS)
-    change(faulty)
-    first = refusals(faulty, tmp_path, Expected.of(CRANE, LEVELS.native))[0]
-    assert re.search(sentence, first), first
+    assert_names(*CONTINUOUS_FAULTS[fault], CONTINUOUS, tmp_path, Expected.of(CRANE, LEVELS.native))
 
 
 @pytest.mark.parametrize("content", [b"", b"something else", b"\x08\x04" * 100])

@@ -154,4 +154,4 @@ def test_pictures_are_left_out() -> None:
 def test_bins_that_are_none(bins: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, text = said(capsys, "--env", "CartPole-v1", "--bins", bins)
     assert code == 2
-    assert f"argument --bins: found {bins}, expected a whole number from 2." in text
+    assert f"argument --bins: found {bins!r}, expected a whole number from 2." in text

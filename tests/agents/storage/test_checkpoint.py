@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
@@ -11,7 +10,7 @@ import random
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from agents.storage.checkpoint import (
     save_checkpoint,
 )
 from tests.agents.commands import run, snapshot
+from tests.agents.full_disk import no_file_larger_than
 from tests.agents.saving import CONFIG, experienced, fresh, open_training, practise, state_of
 from tests.agents.scripted import behavior, small_agent
 
@@ -380,33 +380,14 @@ def test_another_agent_s_checkpoint_is_refused(tmp_path: Path) -> None:
 # ---- when saving fails
 
 
-@pytest.fixture
-def small_files() -> Iterator[Callable[[int], contextlib.AbstractContextManager[None]]]:
-    """Limits how large a file may become, as a full disk does."""
-    resource = pytest.importorskip("resource", reason="needs limits on the size of files")
-
-    @contextlib.contextmanager
-    def limited(size: int) -> Iterator[None]:
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-    return limited
-
-
-def test_a_full_disk_leaves_the_older_checkpoint(
-    small_files: Callable[[int], contextlib.AbstractContextManager[None]], tmp_path: Path
-) -> None:
+def test_a_full_disk_leaves_the_older_checkpoint(tmp_path: Path) -> None:
     agent = experienced(100)
     save_checkpoint(tmp_path, agent, "step", {})
     before = snapshot(tmp_path)
     sizes = sorted(len(content) for content in before.values() if content is not None)
     agent.steps += 1
     for size in (0, 100, sizes[0] - 1, sizes[-1] - 1):
-        with small_files(size), pytest.raises(OSError, match="File too large"):
+        with no_file_larger_than(size), pytest.raises(OSError, match="File too large"):
             save_checkpoint(tmp_path, agent, "step", {})
         assert snapshot(tmp_path) == before
     restore_checkpoint(find_checkpoint(tmp_path, "latest"), fresh())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,19 +9,7 @@ import pytest
 from agents.metrics.events import EventFile
 from agents.storage.history import NAME, History
 from agents.system.files import append_whole, write_whole
-
-resource = pytest.importorskip("resource", reason="needs limits on the size of files")
-
-
-@contextlib.contextmanager
-def no_file_larger_than(size: int) -> Iterator[None]:
-    """As on a disk that is full; a write takes what still fits."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+from tests.agents.full_disk import no_file_larger_than
 
 
 @pytest.mark.parametrize("size", [0, 3, 5, 14])

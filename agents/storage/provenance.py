@@ -35,7 +35,7 @@ def note_start(run: RunFolder, config: Config, bridge: Bridge, device: str, step
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "steps": steps,
         "begins_with": begins_with,
-        "command": sys.argv,
+        "command": sys.orig_argv,
         "config_sha256": sha256(run.config),
         "seeds": {
             "training": config.training.seed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import struct
 import sys
@@ -15,11 +16,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from agents.reporting.reading import read_run
+from agents.reporting.tables import starts
 from agents.settings.config import load_config
 from agents.storage.checkpoint import find_checkpoint, read_about
 from agents.storage.runs import RunFolder
 from agents.system.interrupts import SIGNALS
-from tests.agents.commands import EVALUATE, SMALL, TRAIN, Command, Result, bare_environment, run
+from tests.agents.commands import COUNTER, EVALUATE, SMALL, TRAIN, Command, Result, bare_environment, run
 from tests.agents.metrics.test_metrics import points
 
 CARTPOLE = (
@@ -111,6 +114,15 @@ def test_gridworld_trains_and_is_tested_again(tmp_path: Path) -> None:
     again = run(EVALUATE, "--run-id", "g", cwd=tmp_path)
     assert (again.code, without_connections(again.err)) == (0, "")
     assert again.out.splitlines() == lines[-4:]
+
+
+def test_a_command_is_kept_and_reported_as_it_was_typed(tmp_path: Path) -> None:
+    words = [*COUNTER, *SMALL, "--steps", "10", "--results-dir", "my runs", "--run-id", "it"]
+    assert run(TRAIN, *words, cwd=tmp_path).code == 0
+    found = read_run(RunFolder(tmp_path / "my runs" / "it"))
+    assert found.starts[0]["command"] == [sys.executable, "-m", TRAIN, *words]
+    (row,) = starts([found]).rows
+    assert row[-1] == shlex.join([sys.executable, "-m", TRAIN, *words])
 
 
 pty = pytest.importorskip("pty", reason="needs a terminal") if sys.platform != "win32" else None

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from agents.learning.networks import QNetwork, RunningNorm
+from agents.learning.networks import QNetwork, RunningNorm, SpatialSoftmax
 from agents.settings.config import ConfigError
 
 Array = npt.NDArray[Any]
@@ -147,7 +147,22 @@ def _layer(graph: Graph, layer: nn.Module, values: str) -> str:
         return graph.node("Flatten", values, axis=1)
     if isinstance(layer, nn.LayerNorm):
         return _layer_norm(graph, layer, values)
+    if isinstance(layer, SpatialSoftmax):
+        return _spatial_softmax(graph, layer, values)
     raise _unknown(layer)
+
+
+def _spatial_softmax(graph: Graph, layer: SpatialSoftmax, values: str) -> str:
+    """Spelled out in four dimensions: Unity keeps images with their channels last, and reshapes none of them so."""
+    sharp = graph.node("Mul", values, graph.constant(_double(layer.sharpness).reshape(1, -1, 1, 1)))
+    lower = graph.node("Sub", sharp, graph.node("ReduceMax", sharp, axes=[2, 3], keepdims=1))
+    weights = graph.node("Exp", lower)
+    total = graph.node("ReduceSum", weights, axes=[2, 3], keepdims=1)
+    means = []
+    for positions in _double(layer.positions).T:
+        weighted = graph.node("Mul", weights, graph.constant(positions.reshape(1, 1, layer.height, layer.width)))
+        means.append(graph.node("Div", graph.node("ReduceSum", weighted, axes=[2, 3], keepdims=1), total))
+    return graph.node("Flatten", graph.joined(means), axis=1)
 
 
 def _layer_norm(graph: Graph, layer: nn.LayerNorm, values: str) -> str:

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from agents.learning.branches import BranchLayout
 from agents.learning.exploration import Exploration, epsilon_greedy
 from agents.learning.inputs import NetworkInputs
-from agents.learning.losses import BranchOps, bootstrap_value, td_loss, td_target
+from agents.learning.losses import BranchOps, bootstrap_value, entropy, soft_value, td_loss, td_target
 from agents.learning.networks import QNetwork
 from agents.learning.nstep import NStep, Transitions
 from agents.learning.replay import Batch, Replay, ReplayMemoryError
 from agents.learning.schedules import Schedule
+from agents.learning.temperature import Temperature
 from agents.settings.config import Config, ConfigError
 from bridge import BehaviorSpec, Steps, StepType
 
@@ -86,6 +87,8 @@ class DQNAgent:
     @property
     def exploration_level(self) -> float:
         """The epsilon, or the temperature, of the next decision."""
+        if self.config.exploration.kind == "soft":
+            return self._temperature.value.item()
         count = {"steps": self.steps, "updates": self.updates, "episodes": self.episodes}
         return self._schedule(count[self.config.exploration.unit])
 
@@ -186,7 +189,10 @@ class DQNAgent:
         with torch.no_grad():
             q_target_t = self.target_network(obs_t)
             q_online_t = self.network(obs_t) if settings.double and settings.target != "none" else None
-            value_t = bootstrap_value(self._ops, q_target_t, q_online_t, mask_t)
+            if settings.backup == "soft":
+                value_t = self._soft_value(q_target_t, q_online_t, mask_t)
+            else:
+                value_t = bootstrap_value(self._ops, q_target_t, q_online_t, mask_t)
             target = td_target(reward_t, discount_t, value_t)
         q_tm1 = self._ops.value_of(self.network(obs_tm1), action_tm1)
         aim = torch.lerp(q_tm1.detach(), target, settings.target_rate)
@@ -204,6 +210,13 @@ class DQNAgent:
         self._follow_target("updates", self.updates)
         with torch.no_grad():
             return Update(loss.detach(), (target - q_tm1).abs().mean(), q_tm1.mean(), grad_norm.detach())
+
+    def _soft_value(self, q_target_t: Tensor, q_online_t: Tensor | None, mask_t: Tensor) -> Tensor:
+        """`soft_value` of the batch [batch]; the temperature follows the entropy of the policy that it has."""
+        temperature = self._temperature.value
+        log_policy_t = self._ops.log_policy(q_target_t if q_online_t is None else q_online_t, mask_t, temperature)
+        self._temperature.follow(entropy(log_policy_t), self._ops.largest_entropy(mask_t))
+        return soft_value(self._ops, q_target_t, log_policy_t, temperature)
 
     def _follow_target(self, unit: str, count: int) -> None:
         """A hard copy whenever `count` has passed another multiple of the period."""
@@ -245,12 +258,14 @@ class DQNAgent:
             "network": self.network.state_dict(),
             "target": self.target_network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            "temperature": self._temperature.state_dict(),
         }
 
     def load_tensors(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.target_network.load_state_dict(state["target"])
         self._optimizer.load_state_dict(state["optimizer"])
+        self._temperature.load_state_dict(state["temperature"])
 
     def state_dict(self) -> dict[str, Any]:
         """Counters, random states and open episodes, as JSON values."""
@@ -310,6 +325,7 @@ class DQNAgent:
         # Without a target network the online one is its own target.
         self.target_network = self.network if settings.target == "none" else copy.deepcopy(self.network)
         parameters, rate = self.network.parameters(), settings.learning_rate
+        self._temperature = Temperature(settings.temperature, settings.entropy_target, rate, self.device)
         self._optimizer: torch.optim.Optimizer
         if settings.optimizer == "adam":
             self._optimizer = torch.optim.Adam(parameters, lr=rate, fused=self.device.type in ("cpu", "cuda"))

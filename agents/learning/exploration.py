@@ -52,7 +52,7 @@ class Exploration:
     """Chooses actions for the deciding agents; remembers, per open episode, which random actions are being held.
 
     Args:
-        kind: `epsilon` or `boltzmann`.
+        kind: `epsilon`; `boltzmann` and `soft` are one thing here: where the temperature comes from is not.
         hold: mean number of decisions that a random action is held (Dabney et al. 2021, arXiv 2006.01782, with
             geometric times); 1 is plain epsilon-greedy. The fraction of random decisions stays epsilon.
     """
@@ -66,7 +66,7 @@ class Exploration:
 
     def choose(self, q: FloatArray, mask: BoolArray, episodes: npt.NDArray[np.int64], level: float) -> ActionArray:
         """int32 [N, branches] for q, mask [N, total] of the open `episodes` [N]; `level` is epsilon or temperature."""
-        if self._kind == "boltzmann":
+        if self._kind != "epsilon":
             return boltzmann(q, mask, level, self._layout, self._rng)
         if self._hold <= 1 or level <= 0:
             return epsilon_greedy(q, mask, level, self._layout, self._rng)

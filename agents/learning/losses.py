@@ -31,7 +31,35 @@ class BranchOps:
         allowed = q.masked_fill(~mask, -torch.inf)
         if self._single:
             return allowed.argmax(dim=1, keepdim=True)
-        return allowed[:, self._index].masked_fill(~self._valid, -torch.inf).argmax(dim=2)
+        return self._by_branch(allowed).argmax(dim=2)
+
+    def log_policy(self, q: Tensor, mask: Tensor, temperature: Tensor) -> Tensor:
+        """log softmax of q / temperature over the allowed actions of each branch, [batch, branches, widest]."""
+        return self._by_branch((q / temperature).masked_fill(~mask, -torch.inf)).log_softmax(dim=2)
+
+    def expected_value(self, q: Tensor, log_policy: Tensor) -> Tensor:
+        """Q of a policy's actions [batch]: the mean over branches of its expectations."""
+        return (log_policy.exp() * q[:, self._index]).sum(dim=2).mean(dim=1)
+
+    def largest_entropy(self, mask: Tensor) -> Tensor:
+        """That of the uniform policy over the allowed actions [batch]: the mean over branches, nats."""
+        return (mask[:, self._index] & self._valid).sum(dim=2).log().mean(dim=1)
+
+    def _by_branch(self, flat: Tensor) -> Tensor:
+        """[batch, total] -> [batch, branches, widest], padded with -inf."""
+        padded: Tensor = flat[:, self._index].masked_fill(~self._valid, -torch.inf)
+        return padded
+
+
+def entropy(log_policy: Tensor) -> Tensor:
+    """Of a policy [batch, branches, widest]: the mean over branches [batch], nats."""
+    return torch.special.entr(log_policy.exp()).sum(dim=2).mean(dim=1)
+
+
+def soft_value(ops: BranchOps, q_target_t: Tensor, log_policy_t: Tensor, temperature: Tensor) -> Tensor:
+    """What the next state is worth to a policy that is also paid for its entropy, [batch] (SAC for discrete actions,
+    arXiv 1910.07207, with the policy that maximises it: softmax of Q over the temperature)."""
+    return ops.expected_value(q_target_t, log_policy_t) + temperature * entropy(log_policy_t)
 
 
 def bootstrap_value(ops: BranchOps, q_target_t: Tensor, q_online_t: Tensor | None, mask_t: Tensor) -> Tensor:

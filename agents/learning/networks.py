@@ -15,6 +15,7 @@ ENCODERS = {
     "nature": ((32, 8, 4), (64, 4, 2), (64, 3, 1)),  # Mnih et al. 2015
     "simple": ((16, 8, 4), (32, 4, 2)),  # ML-Agents' vis_encode_type "simple"
     "small": ((16, 4, 2), (32, 4, 2)),  # for images of about 40 pixels, such as a halved GridWorld
+    "keypoints": ((16, 4, 2), (32, 4, 2)),  # the same, ending in a SpatialSoftmax
 }
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "elu": nn.ELU}
 
@@ -57,6 +58,27 @@ class RunningNorm(nn.Module):
         # Batch normalisation with given statistics is this very formula, in one pass.
         normalized = nn.functional.batch_norm(values.float(), self.mean, self.var, eps=self.EPS)
         return normalized.clamp_(-self.LIMIT, self.LIMIT)
+
+
+class SpatialSoftmax(nn.Module):
+    """Where each channel is active: the mean position under a softmax over its pixels (Levine et al. 2016, section
+    5.2; Finn et al. 2016, arXiv 1509.06113), with a learned sharpness per channel.
+
+    [batch, C, H, W] -> [batch, 2C]: the rows of all channels, then their columns, -1 to 1.
+    """
+
+    positions: Tensor
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.height, self.width = height, width
+        self.sharpness = nn.Parameter(torch.ones(channels))
+        rows, columns = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+        self.register_buffer("positions", torch.stack([rows.flatten(), columns.flatten()], dim=1), persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        attention = (features.flatten(2) * self.sharpness[:, None]).softmax(dim=2)
+        return (attention @ self.positions).transpose(1, 2).flatten(1)
 
 
 class QNetwork(nn.Module):
@@ -168,6 +190,7 @@ def summary(network: nn.Module) -> str:
 
 
 def _encoded_shape(shape: tuple[int, ...], encoder: str) -> tuple[int, int, int]:
+    """Of the last convolution's output."""
     _, height, width = shape
     for _, kernel, stride in ENCODERS[encoder]:
         height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
@@ -181,17 +204,21 @@ def _encoded_shape(shape: tuple[int, ...], encoder: str) -> tuple[int, int, int]
 
 def _encoded_size(shape: tuple[int, ...], encoder: str) -> int:
     channels, height, width = _encoded_shape(shape, encoder)
-    return channels * height * width
+    return 2 * channels if encoder == "keypoints" else channels * height * width
 
 
 def _conv_encoder(shape: tuple[int, ...], copies: int, encoder: str, activation: type[nn.Module]) -> nn.Sequential:
-    _encoded_shape(shape, encoder)
+    last = _encoded_shape(shape, encoder)
     layers: list[nn.Module] = []
     channels = shape[0] * copies
     for size, kernel, stride in ENCODERS[encoder]:
         layers += [nn.Conv2d(channels, size, kernel, stride), activation()]
         channels = size
-    return nn.Sequential(*layers, nn.Flatten())
+    if encoder == "keypoints":
+        layers[-1] = SpatialSoftmax(*last)  # which needs no activation before it
+    else:
+        layers.append(nn.Flatten())
+    return nn.Sequential(*layers)
 
 
 def _mlp(width: int, hidden: tuple[int, ...], activation: type[nn.Module], layer_norm: bool) -> nn.Sequential:

@@ -42,7 +42,7 @@ def curves_of(runs: Sequence[Run]) -> list[Curve]:
     """Those that these runs can have, the most telling ones first."""
     means = f"mean over {_either(run.config.training.summary_episodes for run in runs)} episodes"
     greedy = f"mean over {_either(run.config.evaluation.every_episodes for run in runs)} episodes"
-    levels = {"epsilon": "epsilon: probability of a random action", "boltzmann": "temperature"}
+    levels = {"epsilon": "epsilon: probability of a random action", "boltzmann": "temperature", "soft": "temperature"}
     level = _either(levels[run.config.exploration.kind] for run in runs)
     return [
         Curve("run/score", "Score in training", f"score, {means}"),

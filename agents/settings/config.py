@@ -137,10 +137,10 @@ class NetworkConfig(Section):
     observations: Words = Field(
         ("all",), description="which observations are used: sensor names, or image, vector, goal, all"
     )
-    encoder: Literal["nature", "simple", "small"] = Field(
+    encoder: Literal["nature", "simple", "small", "keypoints"] = Field(
         "simple",
         description="convolutions of images: nature = 32 8/4, 64 4/2, 64 3/1; simple = 16 8/4, 32 4/2; "
-        "small = 16 4/2, 32 4/2",
+        "small = 16 4/2, 32 4/2; keypoints = small, then each channel's position in the image instead of its pixels",
     )
     downsample: PositiveCount = Field(1, description="images: every n-th pixel of every n-th row is used")
     goal: Literal["gate", "product", "concat"] = Field(
@@ -174,6 +174,17 @@ class LearnerConfig(Section):
     target_period: PositiveCount = Field(1000, description="hard: copied every so many target_unit")
     target_unit: Unit = Field("updates", description="hard: unit of target_period")
     polyak: Fraction = Field(0.005, description="polyak: weight of the online network per update")
+    backup: Literal["max", "soft"] = Field(
+        "max",
+        description="what the next state is worth: max = its best action; soft = the softmax policy over Q, entropy "
+        "included (Haarnoja et al. 2018; Christodoulou 2019)",
+    )
+    temperature: Positive = Field(0.1, description="soft: temperature of the softmax, at first where it is learned")
+    entropy_target: Annotated[Fraction | None, Optional] = Field(
+        None,
+        description="soft: the temperature is learned such that the policy has this part of the uniform one's entropy; "
+        "none: it stays",
+    )
     target_rate: Fraction = Field(1.0, description="part of the way from Q to its target that an update aims at")
     updates_per_step: Positive = Field(1.0, description="updates per agent step, may be a fraction")
     learning_starts: Count = Field(1000, description="agent steps before the first update")
@@ -188,8 +199,10 @@ class ReplayConfig(Section):
 
 
 class ExplorationConfig(Section):
-    kind: Literal["epsilon", "boltzmann"] = Field(
-        "epsilon", description="epsilon = uniform with that probability; boltzmann = softmax of Q over a temperature"
+    kind: Literal["epsilon", "boltzmann", "soft"] = Field(
+        "epsilon",
+        description="epsilon = uniform with that probability; boltzmann = softmax of Q over a temperature; "
+        "soft = the same with the temperature of the learner's soft backup",
     )
     schedule: Literal["linear", "exponential"] = Field("linear", description="how the level falls from start to end")
     unit: Unit = Field("steps", description="unit of duration, decay and delay")
@@ -283,6 +296,17 @@ class Config(Section):
                 raise ValueError(f"training.{name} needs evaluations in training: set evaluation.every")
         return self
 
+    @model_validator(mode="after")
+    def _soft_settings_need_the_soft_backup(self) -> Self:
+        needed = {
+            "exploration.kind soft": self.exploration.kind == "soft",
+            "learner.entropy_target": self.learner.entropy_target is not None,
+        }
+        for name, needs in needed.items():
+            if needs and self.learner.backup != "soft":
+                raise ValueError(f"{name} needs the soft backup: set learner.backup to soft")
+        return self
+
 
 Values = Mapping[str, Any]
 
@@ -344,11 +368,17 @@ def with_backend(values: dict[str, Any]) -> dict[str, Any]:
 
 def load_config(path: Path) -> Config:
     """The configuration saved with a run."""
-    return build_config(_read_yaml(path.read_bytes(), str(path)))
+    return build_config(read_mapping(path))
 
 
 def save_config(config: Config, path: Path) -> None:
     write_whole(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+
+
+def save_preset(config: Config, path: Path, about: str) -> None:
+    """A preset file with what differs from the defaults, but for the seed; `about` is a line of comment above."""
+    values = config.model_dump(mode="json", exclude_defaults=True, exclude={"preset": True, "training": {"seed"}})
+    write_whole(path, f"# {about}\n{yaml.safe_dump(values, sort_keys=False)}")
 
 
 def preset_names() -> list[str]:
@@ -361,7 +391,7 @@ def load_preset(name: str) -> dict[str, Any]:
         path = Path(name)
         if not path.is_file():
             raise ConfigError(f"there is no preset file {name!r}.")
-        values = _read_yaml(path.read_bytes(), name)
+        values = read_mapping(path)
     else:
         if name not in preset_names():
             raise ConfigError(f"unknown preset {name!r}; {nearest(name, preset_names())}")
@@ -403,6 +433,11 @@ def _refuse_unknown(prefix: str, values: Values, known: list[str]) -> None:
 
 def _preset_folder() -> Any:
     return resources.files("agents") / "presets"
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises `ConfigError`."""
+    return _read_yaml(path.read_bytes(), str(path))
 
 
 def _read_yaml(text: str | bytes, source: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import torch
 from agents.learning.agent import DQNAgent
 from agents.system.files import sha256
 
-FORMAT = 1
+FORMAT = 2
 Kind = Literal["step", "best"]
 
 TENSORS, STATE, REPLAY, MANIFEST = "tensors.pt", "state.json", "replay.npz", "manifest.json"

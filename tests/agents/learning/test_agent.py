@@ -93,6 +93,16 @@ def slow_value(q: list[float], choosing: list[float], mask: list[bool]) -> float
     return sum(values) / 2
 
 
+def slow_soft_value(q: list[float], choosing: list[float], mask: list[bool], temperature: float) -> float:
+    """The mean over the branches (3, 2) of the softmax policy's expected value and its entropy."""
+    values = []
+    for actions in (range(3), range(3, 5)):
+        weights = {action: np.exp(choosing[action] / temperature) for action in actions if mask[action]}
+        policy = {action: weight / sum(weights.values()) for action, weight in weights.items()}
+        values.append(sum(p * (q[action] - temperature * np.log(p)) for action, p in policy.items()))
+    return float(sum(values) / 2)
+
+
 def slow_errors(agent: DQNAgent, batch: Batch, double: bool) -> tuple[list[float], list[float]]:
     """Each transition's Q-value and TD error, one by one, from its own reward, discount, mask and observations."""
 
@@ -108,7 +118,11 @@ def slow_errors(agent: DQNAgent, batch: Batch, double: bool) -> tuple[list[float
         value = (online[first] + online[3 + second]) / 2
         following = q(agent.target_network, batch.obs_t[0][index])
         choosing = q(agent.network, batch.obs_t[0][index]) if double else following
-        future = slow_value(following, choosing, batch.mask_t[index].tolist())
+        settings, allowed = agent.config.learner, batch.mask_t[index].tolist()
+        if settings.backup == "soft":
+            future = slow_soft_value(following, choosing, allowed, settings.temperature)
+        else:
+            future = slow_value(following, choosing, allowed)
         errors.append(float(batch.reward_t[index] + batch.discount_t[index] * future - value))
         values.append(value)
     return values, errors
@@ -117,11 +131,15 @@ def slow_errors(agent: DQNAgent, batch: Batch, double: bool) -> tuple[list[float
 @pytest.mark.parametrize("target", ["hard", "polyak", "none"])
 @pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize(("loss", "rate"), [("mse", 1.0), ("mse", 0.9), ("huber", 1.0), ("huber", 0.5)])
+@pytest.mark.parametrize("backup", ["max", "soft"])
 def test_the_loss_is_the_mean_over_each_transitions_own_error(
-    target: str, double: bool, loss: str, rate: float
+    target: str, double: bool, loss: str, rate: float, backup: str
 ) -> None:
     """Not over the environment's latest reward; the study rate goes that part of the way from Q to its target."""
-    agent = ready_to_update(target=target, double=double, loss=loss, target_rate=rate, n_step=2)
+    settings = {"target": target, "double": double, "loss": loss, "target_rate": rate}
+    agent = ready_to_update(
+        n_step=2, backup=backup, temperature=0.7, entropy_target=0.3 if backup == "soft" else None, **settings
+    )
     values, errors = slow_errors(agent, everything(agent.replay), double)
     (update,) = agent.learn()
     aimed = [rate * error for error in errors]
@@ -336,6 +354,15 @@ def test_the_courses_epsilon_begins_to_fall_with_step_5001() -> None:
     assert agent.exploration_level == pytest.approx(1 - 0.9 / 40_000)
 
 
+def test_the_softs_level_is_its_learned_temperature() -> None:
+    soft = {"backup": "soft", "temperature": 0.5, "entropy_target": 0.0, "updates_per_step": 1, "batch_size": 4}
+    agent = small_agent(SPEC, learner=soft, exploration={"kind": "soft"})
+    assert agent.exploration_level == pytest.approx(0.5)
+    feed(agent, *long_walk(30))
+    assert agent.updates > 10
+    assert agent.exploration_level < 0.5, "no entropy at all is wanted"
+
+
 def test_what_is_explored_goes_by_the_level() -> None:
     """One percent of the decisions of many agents, not half of them."""
     spec = behavior(branches=(100,))
@@ -429,6 +456,7 @@ def test_running_norms_take_in_what_is_stored_once() -> None:
         {"learner": {"target": "hard", "target_period": 7, "target_unit": "steps"}},
         {"learner": {"target": "polyak", "n_step": 3, "updates_per_step": 0.3}, "network": {"normalize": True}},
         {"learner": {"optimizer": "rmsprop"}, "exploration": {"kind": "boltzmann"}},
+        {"learner": {"backup": "soft", "entropy_target": 0.5}, "exploration": {"kind": "soft"}},
     ],
     ids=str,
 )

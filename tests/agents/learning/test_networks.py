@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from agents.learning.networks import QNetwork, RunningNorm, summary
+from agents.learning.networks import QNetwork, RunningNorm, SpatialSoftmax, summary
 from agents.settings.config import build_config, load_preset
 from bridge import ObsSpec
 
@@ -263,3 +263,31 @@ def test_the_summary_adds_up(build: Callable[[], QNetwork]) -> None:
     *layers, total = summary(network).splitlines()
     assert sum(int(line.split()[1].replace(",", "")) for line in layers) == parameters(network)
     assert total.split() == ["total", f"{parameters(network):,}", "parameters"]
+
+
+# ---- positions instead of pixels
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (0, 6), (4, 0), (2, 3), (3, 5)])
+def test_a_spatial_softmax_says_where_each_channel_is_active(row: int, column: int) -> None:
+    features = torch.zeros(2, 3, 5, 7)
+    features[1, 2, row, column] = 50.0
+    found = SpatialSoftmax(3, 5, 7)(features)
+    assert found.shape == (2, 6)
+    torch.testing.assert_close(found[0], torch.zeros(6))  # everywhere alike: in the middle
+    torch.testing.assert_close(found[1, [2, 5]], torch.tensor([row / 2 - 1, column / 3 - 1]))
+    torch.testing.assert_close(found[1, [0, 1, 3, 4]], torch.zeros(4))
+
+
+def test_what_moves_in_the_image_moves_the_keypoints() -> None:
+    """By as much as in the image, whatever the weights, as long as it stays off the borders."""
+    encode = make(ObsSpec("square", "image", (1, 42, 42)), encoder="keypoints").encoders[0]
+    images = torch.zeros(3, 1, 42, 42)
+    for index, (top, left) in enumerate([(12, 12), (20, 12), (12, 24)]):
+        images[index, :, top : top + 4, left : left + 4] = 200.0
+    with torch.no_grad():
+        points = encode(images).reshape(3, 2, 32)  # [image, row or column, channel]
+    moved_down, moved_right = points[1] - points[0], points[2] - points[0]
+    assert (moved_down[1].abs() < 1e-4).all()
+    assert (moved_right[0].abs() < 1e-4).all()
+    torch.testing.assert_close(moved_right[1], moved_down[0] * 1.5, atol=1e-4, rtol=0.01)

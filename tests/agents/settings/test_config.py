@@ -111,6 +111,9 @@ def test_what_does_not_go_together_is_refused() -> None:
     assert "probability" in refused({"exploration": {"start": 3.0}})
     assert "probability" in refused({"exploration": {"end": 1.5}})
     assert build_config({"exploration": {"kind": "boltzmann", "start": 3.0}}).exploration.start == 3.0
+    message = "{} needs the soft backup: set learner.backup to soft."
+    assert refused({"exploration": {"kind": "soft"}}) == message.format("exploration.kind soft")
+    assert refused({"learner": {"entropy_target": 0.3}}) == message.format("learner.entropy_target")
 
 
 @pytest.mark.parametrize("text", ["{gridSize: 7", "gridSize", "7"])

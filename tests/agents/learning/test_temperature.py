@@ -1,0 +1,47 @@
+"""The learned temperature against the entropy that it is to keep."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from agents.learning.branches import BranchLayout
+from agents.learning.losses import BranchOps, entropy
+from agents.learning.temperature import Temperature
+
+CPU = torch.device("cpu")
+OPS = BranchOps(BranchLayout((5, 3)), CPU)
+Q = torch.linspace(-2.0, 2.0, 7 * 8).reshape(7, 8)
+MASK = torch.ones(7, 8, dtype=torch.bool)
+MASK[:, 1] = False
+
+
+def followed(temperature: Temperature, updates: int) -> float:
+    """After so many updates, the part of the largest entropy that the policy over `Q` has."""
+    for _ in range(updates):
+        log_policy = OPS.log_policy(Q, MASK, temperature.value)
+        temperature.follow(entropy(log_policy), OPS.largest_entropy(MASK))
+    log_policy = OPS.log_policy(Q, MASK, temperature.value)
+    return (entropy(log_policy).mean() / OPS.largest_entropy(MASK).mean()).item()
+
+
+@pytest.mark.parametrize("start", [0.001, 100.0])
+@pytest.mark.parametrize("target", [0.2, 0.8])
+def test_the_policy_comes_to_have_the_entropy_asked_for(start: float, target: float) -> None:
+    assert followed(Temperature(start, target, 0.02, CPU), 1500) == pytest.approx(target, abs=0.01)
+
+
+def test_without_a_target_it_stays() -> None:
+    temperature = Temperature(0.3, None, 0.02, CPU)
+    followed(temperature, 10)
+    assert temperature.value.item() == pytest.approx(0.3)
+
+
+def test_its_state_goes_on() -> None:
+    first, second = Temperature(1.0, 0.3, 0.02, CPU), Temperature(5.0, 0.3, 0.02, CPU)
+    followed(first, 20)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    assert followed(first, 20) == followed(second, 20)
+    assert first.value == second.value

@@ -60,6 +60,15 @@ class Evaluation:
             return None
         return fmean(score >= self.success_score for score in self.scores)
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What else the environment said at the ends of episodes, by name: means over those in which it did."""
+        return {name: fmean(values) for name, values in self._said().items()}
+
+    def _said(self) -> dict[str, list[float]]:
+        names = sorted({name for result in self.results for name in result.metrics} - {"success"})
+        return {name: [r.metrics[name] for r in self.results if name in r.metrics] for name in names}
+
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
         return {
@@ -71,10 +80,12 @@ class Evaluation:
             "maximum": max(self.scores),
             "mean_length": fmean(result.length for result in self.results),
             "success_rate": self.success_rate,
+            "metrics": self.metrics,
             "action_counts": self.action_counts,
             "epsilon": self.epsilon,
             "seed": self.seed,
             "scores": self.scores,
+            "episode_metrics": [result.metrics for result in self.results],
         }
 
     def lines(self) -> list[str]:
@@ -86,6 +97,13 @@ class Evaluation:
             f"maximum {max(self.scores):.3f}{rate} over {count} episode{'s' if count > 1 else ''} "
             f"(epsilon {self.epsilon:g}, seed {self.seed})"
         ]
+        if said := self._said():
+            lines.append(
+                ", ".join(
+                    f"{name} {fmean(values):.4g}" + f" (in {len(values)} episodes)" * (len(values) < count)
+                    for name, values in said.items()
+                )
+            )
         for branch, counts in enumerate(self.action_counts):
             name = "actions taken" if len(self.action_counts) == 1 else f"actions taken in branch {branch}"
             lines.append(f"{name}: " + ", ".join(f"{action}: {count}" for action, count in enumerate(counts)))

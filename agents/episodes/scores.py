@@ -19,7 +19,7 @@ class EpisodeResult:
         score: sum of the environment's own rewards, unshaped and undiscounted.
         length: agent steps.
         truncated: a limit ended it, not the environment.
-        metrics: what the environment said on its last row.
+        metrics: what the environment said on its last row, finite numbers.
     """
 
     episode: int
@@ -61,6 +61,6 @@ class Scores:
             if kind == StepType.LAST:
                 del self._open[episode]
                 said = {name: float(values[row]) for name, values in steps.metrics.items()}
-                metrics = {name: value for name, value in said.items() if not np.isnan(value)}
+                metrics = {name: value for name, value in said.items() if np.isfinite(value)}
                 results.append(EpisodeResult(episode, score + reward, length + 1, discount > 0, metrics))
         return results

@@ -152,7 +152,8 @@ class Metrics:
 
 
 def _result(group: str, evaluation: Evaluation) -> dict[str, float]:
-    values = {f"{group}/score": evaluation.mean}
+    values = {f"{group}/{name}": value for name, value in evaluation.metrics.items()}
+    values[f"{group}/score"] = evaluation.mean
     if evaluation.success_rate is not None:
         values[f"{group}/success"] = evaluation.success_rate
     return values

@@ -17,6 +17,8 @@ from agents.storage.runs import RunFolder, existing_run
 
 #: Settings that runs of one group may differ in: they change nothing but luck, or nothing at all.
 FREE = frozenset({"training.seed", "environment.base_port", "environment.log_folder"})
+#: What every evaluation's line may have under `eval`; the rest are metrics of the environment.
+OWN_VALUES = frozenset({"eval/score", "eval/success", "eval/seconds"})
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,12 @@ class Run:
     @property
     def seed(self) -> int:
         return self.config.training.seed
+
+    @property
+    def metrics(self) -> set[str]:
+        """The names of what the environment said in evaluations, besides success."""
+        said = {key for line in self.lines("evaluation") for key in line if key.startswith("eval/")}
+        return {key.removeprefix("eval/") for key in said - OWN_VALUES}
 
     def lines(self, kind: str) -> list[Line]:
         return [line for line in self.history if line["kind"] == kind]

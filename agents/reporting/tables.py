@@ -100,12 +100,14 @@ def ending(run: Run) -> str:
 def tests(runs: Sequence[Run]) -> Table:
     """Every saved result of the runs."""
     head = ["Run", "Checkpoint", "Mean", "Deviation", "Lowest", "Highest", "Success", "Episodes", "Epsilon", "Seed"]
-    table = Table(head, [])
+    said = sorted({name for run in runs for test in run.tests for name in test.get("metrics", {})})
+    table = Table([*head, *said], [])
     for run in runs:
         for test in run.tests:
             measured = [_number(test.get(name)) for name in ("mean", "deviation", "minimum", "maximum")]
             rest = [_percent(test.get("success_rate")), str(len(test["scores"])), _number(test.get("epsilon"))]
-            table.rows.append([run.name, str(test["checkpoint"]), *measured, *rest, str(test["seed"])])
+            metrics = [_number(test.get("metrics", {}).get(name)) for name in said]
+            table.rows.append([run.name, str(test["checkpoint"]), *measured, *rest, str(test["seed"]), *metrics])
     return table
 
 

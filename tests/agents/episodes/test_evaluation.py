@@ -180,6 +180,23 @@ def test_metrics_of_successes_come_through_the_bridge() -> None:
     assert found.success_rate == pytest.approx(2 / 3)
 
 
+def test_what_the_environment_says_is_averaged_over_the_episodes_in_which_it_does(tmp_path: Path) -> None:
+    nan = float("nan")
+    found = ended(1.0, 2.0, 3.0, success=[1.0, 0.0, 0.0], height=[0.25, nan, 0.75], pushed=[1.0, 1.0, 0.0])
+    assert found.metrics == {"height": 0.5, "pushed": pytest.approx(2 / 3)}
+    assert found.lines()[1] == "height 0.5 (in 2 episodes), pushed 0.6667"
+    path = tmp_path / "some.json"
+    found.save(path)
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    assert saved["metrics"] == found.metrics
+    assert saved["episode_metrics"][1] == {"success": 0.0, "pushed": 1.0}
+    assert ended(1.0).metrics == {}
+
+
+def test_numbers_that_are_infinite_say_nothing() -> None:
+    assert ended(1.0, 2.0, height=[float("inf"), 0.5]).metrics == {"height": 0.5}
+
+
 def test_the_result_is_saved_as_json_and_shown_as_text(tmp_path: Path) -> None:
     found = ended(1.0, 0.0, 2.0, -1.0)
     path = tmp_path / "evaluations" / "some.json"

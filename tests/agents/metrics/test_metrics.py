@@ -132,6 +132,21 @@ def test_evaluations_are_curves(success_score: float | None, tmp_path: Path) -> 
     assert read_history(tmp_path)[0]["eval/seconds"] == 0.5
 
 
+def test_what_the_environment_says_in_evaluations_is_a_curve(tmp_path: Path) -> None:
+    """It cannot hide a curve of our own."""
+    metrics = Metrics(tmp_path)
+    results = [EpisodeResult(0, 1.0, 1, False, {"height": 0.25, "score": 9.0}), EpisodeResult(1, 4.0, 1, False)]
+    metrics.evaluation(Evaluation(results, [[2]], 0.0, 0), 40, 7, 0.5, is_best=True)
+    assert points(tmp_path, "eval/height") == [(40, 0.25)]
+    assert points(tmp_path, "eval/score") == [(40, 2.5)]
+    metrics.test(Evaluation(results, [[2]], 0.0, 0, about={"checkpoint": "c"}), 50, 7)
+    assert points(tmp_path, "test/height") == [(50, 0.25)]
+    assert [line[key] for line, key in zip(read_history(tmp_path), ("eval/height", "test/height"), strict=True)] == [
+        0.25,
+        0.25,
+    ]
+
+
 def test_text_keeps_its_lines(tmp_path: Path) -> None:
     metrics = Metrics(tmp_path)
     metrics.start(0, 0, {}, "a  1\nbb 2", {})

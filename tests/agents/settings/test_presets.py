@@ -262,6 +262,7 @@ def test_gridworlds_action_0_does_nothing_and_is_left_out(name: str) -> None:
         ("CartPole-v1", "cartpole"),
         ("some.module:CartPole-v1", "cartpole"),
         ("Pusher-v4", "pusher"),
+        ("envs.pusher:PusherContact-v5", "pusher"),
         ("Pusher-v5", "pusher"),
         ("Acrobot-v1", None),
         ("GridWorldTwo", None),

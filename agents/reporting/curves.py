@@ -44,11 +44,16 @@ def curves_of(runs: Sequence[Run]) -> list[Curve]:
     greedy = f"mean over {_either(run.config.evaluation.every_episodes for run in runs)} episodes"
     levels = {"epsilon": "epsilon: probability of a random action", "boltzmann": "temperature", "soft": "temperature"}
     level = _either(levels[run.config.exploration.kind] for run in runs)
+    said = sorted({name for run in runs for name in run.metrics})
     return [
         Curve("run/score", "Score in training", f"score, {means}"),
         Curve("eval/score", "Score in evaluations", f"score of the greedy policy, {greedy}", "evaluation", dots=True),
         Curve("eval/success", "Success in evaluations", "episodes in %", "evaluation", scale=100.0, dots=True),
         Curve("run/success", "Success in training", "episodes in %", scale=100.0),
+        *(
+            Curve(f"eval/{name}", f"{name} in evaluations", f"{name}, {greedy}", "evaluation", dots=True)
+            for name in said
+        ),
         Curve("run/length", "Length of episodes", f"agent steps, {means}"),
         Curve("model/q", "Q-values", "Q of the actions learned from, mean"),
         Curve("model/loss", "Loss", "loss, mean over updates", log=True),

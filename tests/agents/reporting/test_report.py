@@ -160,6 +160,21 @@ def test_results_are_those_of_the_run_folders(page: Page, runs: Path) -> None:
     assert [row[0] for row in page.table("Checkpoint")] == ["cart-seed1", "cart-seed2", "cart-fast"]
 
 
+def test_what_the_environment_says_has_charts_and_columns(tmp_path: Path) -> None:
+    history = made_up(tmp_path / "a")
+    for steps in (100, 200):
+        history.append("evaluation", steps, 1, {"eval/score": 1.0, "eval/height": steps / 1000, "eval/seconds": 0.1})
+    tests = {"checkpoint": "step-000000200", "mean": 1.0, "scores": [1.0], "action_counts": [[1]], "seed": 5}
+    (tmp_path / "a" / "evaluations").mkdir()
+    (tmp_path / "a" / "evaluations" / "new.json").write_text(json.dumps({**tests, "metrics": {"height": 0.75}}))
+    (tmp_path / "a" / "evaluations" / "old.json").write_text(json.dumps(tests))
+    page = page_of(tmp_path / "a")
+    assert tips(page.charts()["height in evaluations"], "point") == ["a, 100: 0.1", "a, 200: 0.2"]
+    assert "seconds in evaluations" not in page.charts()
+    rows = page.table("height")
+    assert [row[-1] for row in rows] == ["0.75", "-"]
+
+
 def test_the_band_goes_from_the_lowest_to_the_highest_seed(page: Page, runs: Path) -> None:
     found = [[line["eval/score"] for line in read_history(runs / f"cart-seed{n}", "evaluation")] for n in (1, 2)]
     said = tips(page.charts()["Score in evaluations"], "point")[:3]

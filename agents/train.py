@@ -14,8 +14,8 @@ if __name__ == "__main__":
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from agents.cli.commandline import (
     RESULTS_DIR,
@@ -27,12 +27,12 @@ from agents.cli.commandline import (
 )
 from agents.learning.agent import DQNAgent
 from agents.learning.networks import summary
-from agents.playing.demonstrations import load_demonstrations, remember
 from agents.settings.config import ConfigError, load_config
 from agents.settings.resolve import chosen_length, open_environment, resumed_config, starting_values
-from agents.storage.checkpoint import initialize_from, recover_checkpoint
-from agents.storage.runs import check_free, existing_run, new_run, new_run_of
-from agents.training.session import check_seed, checkpoint_to_test, find_weights, result_file, result_text
+from agents.storage.checkpoint import recover_checkpoint
+from agents.storage.runs import RunFolder, check_free, existing_run, new_run, new_run_of
+from agents.training.beginning import begin
+from agents.training.session import checkpoint_to_test, find_weights, result_file, result_text
 from agents.training.trainer import Training, starts_of
 from bridge import BridgeError, connect
 
@@ -72,19 +72,12 @@ def _started(options: argparse.Namespace, interrupts: Interrupts) -> Training:
     weights = find_weights(options.initialize_from, options.results_dir) if options.initialize_from else None
     config, bridge = open_environment(options.preset, values)
     with bridge, interrupts.held():
-        check_seed(config, config)
-        agent = DQNAgent(bridge.spec, config)
-        if weights is not None:
-            initialize_from(weights, agent)
-        for file in config.replay.demonstrations:
-            remember(agent, load_demonstrations(Path(file), bridge))
-        # Nothing can be wrong with the request any more: now an old run may be overwritten.
+        make_folder: Callable[[], RunFolder]
         if options.run_id:
-            run = new_run(options.results_dir, options.run_id, force=options.force)
+            make_folder = partial(new_run, options.results_dir, options.run_id, force=options.force)
         else:
-            run = new_run_of(config.environment.target, options.results_dir)
-        begins_with = str(weights.absolute()) if weights is not None else ""
-        return _trained(Training(config, bridge, agent, run, begins_with=begins_with), options, interrupts)
+            make_folder = partial(new_run_of, config.environment.target, options.results_dir)
+        return _trained(begin(config, bridge, make_folder, weights), options, interrupts)
 
 
 def _resumed(options: argparse.Namespace, interrupts: Interrupts) -> Training:

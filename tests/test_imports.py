@@ -19,7 +19,7 @@ STANDARD = frozenset(sys.stdlib_module_names)
 #: Modules that a person starts, as `python -m agents.train`.
 ENTRY_POINTS = frozenset(
     f"agents.{name}"
-    for name in ("train", "evaluate", "play", "record", "export", "report", "monitor", "doctor", "table_size")
+    for name in ("train", "evaluate", "play", "record", "export", "report", "monitor", "doctor", "table_size", "tune")
 )
 #: Libraries with one door.
 DOORS = {
@@ -40,6 +40,7 @@ DOORS = {
     "jinja2": ("agents/reporting/page.py",),
     "markupsafe": ("agents/reporting/page.py",),
     "pygame": ("agents/playing/screen_window.py",),
+    "optuna": ("agents/tuning/",),
 }
 #: The packages of `agents`, and which of them each may import.
 LAYERS: dict[str, frozenset[str]] = {
@@ -52,12 +53,13 @@ LAYERS: dict[str, frozenset[str]] = {
         "learning": "settings episodes",
         "storage": "system settings learning",
         "metrics": "system episodes filming learning storage",
-        "training": "system settings episodes filming learning storage metrics",
+        "training": "system settings episodes filming learning storage metrics playing",
         "cli": "system settings storage",
         "checks": "system settings learning storage cli",
         "playing": "settings episodes learning checks",
         "exporting": "settings episodes learning storage metrics training cli",
         "reporting": "settings filming storage",
+        "tuning": "system settings storage training cli",
     }.items()
 }
 

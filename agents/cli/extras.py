@@ -7,8 +7,8 @@ from types import ModuleType
 
 from agents.settings.config import ConfigError
 
-#: What the extra `export` brings.
-EXPORT = ("onnx", "onnxruntime")
+#: What the extras bring.
+EXTRAS = {"export": ("onnx", "onnxruntime"), "tune": ("optuna",)}
 
 
 def load_exporting(name: str) -> ModuleType:
@@ -17,14 +17,23 @@ def load_exporting(name: str) -> ModuleType:
     Raises:
         ConfigError: onnx or onnxruntime is not installed.
     """
+    return _load(f"agents.exporting.{name}", "export", "model files need")
+
+
+def load_tuning(name: str) -> ModuleType:
+    """The module `agents.tuning.<name>`. Raises `ConfigError` when optuna is not installed."""
+    return _load(f"agents.tuning.{name}", "tune", "the search for settings needs")
+
+
+def _load(module: str, extra: str, needs: str) -> ModuleType:
     try:
-        return importlib.import_module(f"agents.exporting.{name}")
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in EXPORT:
+        if (error.name or "").split(".")[0] not in EXTRAS[extra]:
             raise
         raise ConfigError(
-            f"model files need the package {error.name}, which is not installed: pip install {' '.join(EXPORT)} "
-            '(or install this project with its extra: pip install -e ".[export]").'
+            f"{needs} the package {error.name}, which is not installed: pip install {' '.join(EXTRAS[extra])} "
+            f'(or install this project with its extra: pip install -e ".[{extra}]").'
         ) from None
 
 

@@ -43,7 +43,15 @@ class Bar:
 
 
 class Console(Bar):
-    """A bar with score, loss and epsilon, and lines above it on stdout."""
+    """A bar with score, loss and epsilon, and lines above it on stdout.
+
+    Args:
+        label: in front of the bar; with one, there are no lines.
+    """
+
+    def __init__(self, total: int | None, unit: str, *, initial: int = 0, label: str = "") -> None:
+        super().__init__(total, unit, initial=initial, name=label, keep=not label)
+        self._has_lines = not label
 
     def summary(self, summary: Summary) -> None:
         loss = "-" if summary.loss is None else f"{summary.loss:.4g}"
@@ -56,6 +64,6 @@ class Console(Bar):
         )
 
     def lines(self, lines: Iterable[str]) -> None:
-        for line in lines:
+        for line in lines if self._has_lines else ():
             tqdm.write(line, file=sys.stdout)
         sys.stdout.flush()

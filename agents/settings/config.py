@@ -376,8 +376,8 @@ def save_config(config: Config, path: Path) -> None:
 
 
 def save_preset(config: Config, path: Path, about: str) -> None:
-    """A preset file with what differs from the defaults, but for the seed; `about` is a line of comment above."""
-    values = config.model_dump(mode="json", exclude_defaults=True, exclude={"preset": True, "training": {"seed"}})
+    """A preset file with what differs from the defaults; `about` is a line of comment above."""
+    values = config.model_dump(mode="json", exclude_defaults=True, exclude={"preset"})
     write_whole(path, f"# {about}\n{yaml.safe_dump(values, sort_keys=False)}")
 
 

@@ -46,7 +46,7 @@ class RunFolder:
 
 def check_free(results_dir: Path, run_id: str, *, force: bool) -> None:
     """Raises `ConfigError` when the id is no plain name, or is taken and not `force`."""
-    path = _path(results_dir, run_id)
+    path = folder_of(results_dir, run_id)
     if not os.path.lexists(path):
         return
     if not force:
@@ -63,10 +63,10 @@ def new_run(results_dir: Path, run_id: str, *, force: bool) -> RunFolder:
         ConfigError: as `check_free`, or no folder can be made there.
     """
     check_free(results_dir, run_id, force=force)
-    path = _path(results_dir, run_id)
+    path = folder_of(results_dir, run_id)
     if path.exists():
         shutil.rmtree(path)
-    if not _made(path):
+    if not make_folder(path):
         raise _taken(results_dir, run_id)
     return RunFolder(path)
 
@@ -77,17 +77,21 @@ def new_run_of(target: str, results_dir: Path) -> RunFolder:
     Raises:
         ConfigError: no folder can be made there.
     """
-    name = target.replace("\\", "/").rstrip("/").split("/")[-1].split(":")[-1].split(".")[0]
-    name = re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-")[:80] or "run"
-    stem = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    stem = f"{name_of(target)}-{datetime.now():%Y%m%d-%H%M%S}"
     # Runs that begin in the same second race for a name: whoever makes the folder has it.
     paths = (results_dir / (stem if number == 1 else f"{stem}-{number}") for number in itertools.count(1))
-    return RunFolder(next(path for path in paths if _made(path)))
+    return RunFolder(next(path for path in paths if make_folder(path)))
+
+
+def name_of(target: str) -> str:
+    """What an environment is called in the name of a folder."""
+    name = target.replace("\\", "/").rstrip("/").split("/")[-1].split(":")[-1].split(".")[0]
+    return re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-")[:80] or "run"
 
 
 def existing_run(results_dir: Path, run_id: str) -> RunFolder:
     """The folder of a run. Raises `ConfigError` when there is none."""
-    run = RunFolder(_path(results_dir, run_id))
+    run = RunFolder(folder_of(results_dir, run_id))
     if not run.config.is_file():
         known = sorted(path.parent.name for path in results_dir.glob("*/config.yaml"))
         hint = f"there are {', '.join(known[-10:])}" if known else "there is none yet"
@@ -95,7 +99,7 @@ def existing_run(results_dir: Path, run_id: str) -> RunFolder:
     return run
 
 
-def _made(path: Path) -> bool:
+def make_folder(path: Path) -> bool:
     """Makes a folder; False when it exists. Raises `ConfigError`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +121,8 @@ def _taken(results_dir: Path, run_id: str) -> ConfigError:
     )
 
 
-def _path(results_dir: Path, run_id: str) -> Path:
-    if not _RUN_ID.fullmatch(run_id):
-        raise ConfigError(f"run id {run_id!r} is no plain name: use letters, digits and . _ - + = only.")
-    return results_dir / run_id
+def folder_of(results_dir: Path, name: str, what: str = "run id") -> Path:
+    """Where the run, or something else of that name, lies. Raises `ConfigError` when it is no plain name."""
+    if not _RUN_ID.fullmatch(name):
+        raise ConfigError(f"{what} {name!r} is no plain name: use letters, digits and . _ - + = only.")
+    return results_dir / name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from agents.training.session import Evaluator, checkpoint_to_test, open_test, pr
 from agents.training.stopping import Stopping
 from bridge import Bridge, BridgeError, ResumeError
 
+#: Is told each evaluation's agent steps and mean, and says whether the training is to end: it is `pruned`.
+Watch = Callable[[int, float], bool]
+
 
 class Training:
     """Trains an agent on an open bridge and keeps its run folder.
@@ -36,6 +40,8 @@ class Training:
         run: an empty run folder, or that of the checkpoint.
         checkpoint: of this run, to go on with.
         begins_with: the checkpoint whose weights the agent of a new run has.
+        watch: follows the evaluations.
+        label: in front of the progress bar, which is all that is shown then.
 
     Attributes:
         resumed: how the run goes on, in words; empty for a new one.
@@ -54,6 +60,8 @@ class Training:
         checkpoint: Path | None = None,
         *,
         begins_with: str = "",
+        watch: Watch | None = None,
+        label: str = "",
     ) -> None:
         prepare_torch(config)
         self.config = config
@@ -71,6 +79,9 @@ class Training:
         self._scores = Scores()
         self._summaries = Summaries(agent, config.training.summary_episodes)
         self._stopping = Stopping(config.training)
+        self._watch = watch
+        self._is_pruned = False
+        self._label = label
         self._goes_on = False
         self.resumed = ""
         self._begins_with = begins_with
@@ -142,7 +153,8 @@ class Training:
         note_start(self.run, self.config, self._bridge, device, self.agent.steps, self._begins_with)
         with contextlib.ExitStack() as stack:
             metrics = self._metrics = Metrics(self.run.path, self._resumed_at, self._seconds)
-            bar = Console(settings.steps or settings.episodes or None, unit, initial=self._count(unit))
+            limit = settings.steps or settings.episodes or None
+            bar = Console(limit, unit, initial=self._count(unit), label=self._label)
             console = stack.enter_context(contextlib.closing(bar))
             stack.enter_context(contextlib.closing(self._evaluator))
             about, model = self._about(), model_summary(self.agent.network)
@@ -178,6 +190,8 @@ class Training:
                 reason = self._stopping.reason(self.agent.steps, self.agent.episodes, seconds)
                 if reason is not None:
                     return reason
+                if self._is_pruned:
+                    return "pruned"
         raise AssertionError("the loop has no end of its own")
 
     def test(self, interrupts: Interrupts) -> Evaluation:
@@ -204,6 +218,7 @@ class Training:
             seconds = time.perf_counter() - began
             self._evaluated = steps
             self._stopping.evaluated(evaluation.mean)
+            self._is_pruned = self._watch is not None and self._watch(steps, evaluation.mean)
             # A later checkpoint as good as the best one has learned from more.
             is_best = evaluation.mean >= self._best
             self._metrics.evaluation(evaluation, steps, self.agent.episodes, seconds, is_best=is_best)

@@ -12,6 +12,7 @@ if __name__ == "__main__":
     leave_on_signals(PROGRAM)
 
 import argparse
+import contextlib
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -60,11 +61,12 @@ def main(argv: Sequence[str], interrupts: Interrupts) -> int:
         raise ConfigError("--resume goes on with a run and --force overwrites it: give one of them.")
     if options.resume and options.initialize_from:
         raise ConfigError("--resume goes on with a run's own weights: leave out --initialize-from.")
-    training = _resumed(options, interrupts) if options.resume else _started(options, interrupts)
-    return interrupts.exit_code if interrupts.requested() else _test(training, options, interrupts)
+    with contextlib.ExitStack() as held:  # nobody else trains the run before this has ended
+        training = (_resumed if options.resume else _started)(options, interrupts, held)
+        return interrupts.exit_code if interrupts.requested() else _test(training, options, interrupts)
 
 
-def _started(options: argparse.Namespace, interrupts: Interrupts) -> Training:
+def _started(options: argparse.Namespace, interrupts: Interrupts, held: contextlib.ExitStack) -> Training:
     values = chosen_length(config_values(options))
     starting_values(options.preset, values)  # wrong values are told before anything is looked at or started
     if options.run_id:
@@ -77,13 +79,14 @@ def _started(options: argparse.Namespace, interrupts: Interrupts) -> Training:
             make_folder = partial(new_run, options.results_dir, options.run_id, force=options.force)
         else:
             make_folder = partial(new_run_of, config.environment.target, options.results_dir)
-        return _trained(begin(config, bridge, make_folder, weights), options, interrupts)
+        training = begin(config, bridge, lambda: _held(make_folder(), held), weights)
+        return _trained(training, options, interrupts)
 
 
-def _resumed(options: argparse.Namespace, interrupts: Interrupts) -> Training:
+def _resumed(options: argparse.Namespace, interrupts: Interrupts, held: contextlib.ExitStack) -> Training:
     if not options.run_id:
         raise ConfigError("--resume needs --run-id: the run to go on with.")
-    run = existing_run(options.results_dir, options.run_id)
+    run = _held(existing_run(options.results_dir, options.run_id), held)
     saved = load_config(run.config)
     if options.preset and options.preset != saved.preset:
         raise ConfigError(f"run {options.run_id!r} has the preset {saved.preset!r}: resume it without --preset.")
@@ -96,6 +99,11 @@ def _resumed(options: argparse.Namespace, interrupts: Interrupts) -> Training:
     with bridge, interrupts.held():
         agent = DQNAgent(bridge.spec, config)
         return _trained(Training(config, bridge, agent, run, checkpoint), options, interrupts)
+
+
+def _held(run: RunFolder, held: contextlib.ExitStack) -> RunFolder:
+    held.enter_context(run.held())
+    return run
 
 
 def _trained(training: Training, options: argparse.Namespace, interrupts: Interrupts) -> Training:

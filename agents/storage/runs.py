@@ -6,20 +6,25 @@ runs/<run-id>/metrics.jsonl  what happened, see `agents.storage.history`
 runs/<run-id>/events.out...  curves, for `tensorboard --logdir runs`
 runs/<run-id>/checkpoints/   see `agents.storage.checkpoint`
 runs/<run-id>/evaluations/   results of tests, JSON
+runs/<run-id>/.lock          held by the process that trains it
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from agents.settings.config import ConfigError
+from agents.system.locks import HeldError, lock
 
+LOCK = ".lock"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,120}")
 
 
@@ -43,6 +48,37 @@ class RunFolder:
     def evaluations(self) -> Path:
         return self.path / "evaluations"
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else trains or overwrites the run meanwhile. Whoever only reads it need not ask.
+
+        Raises:
+            ConfigError: somebody does.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(lock(self.path / LOCK))
+            except HeldError as error:
+                raise ConfigError(
+                    f"run {self.path.name!r} in {self.path.parent} is being trained by {error}: wait for its end or "
+                    "stop it, or choose another --run-id."
+                ) from None
+            yield
+
+    def is_empty(self) -> bool:
+        return not any(self._content())
+
+    def clear(self) -> None:
+        """Deletes all but the lock, which must be held."""
+        for path in self._content():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def _content(self) -> list[Path]:
+        return [path for path in self.path.iterdir() if path.name != LOCK]
+
 
 def check_free(results_dir: Path, run_id: str, *, force: bool) -> None:
     """Raises `ConfigError` when the id is no plain name, or is taken and not `force`."""
@@ -51,7 +87,8 @@ def check_free(results_dir: Path, run_id: str, *, force: bool) -> None:
         return
     if not force:
         raise _taken(results_dir, run_id)
-    is_run = path.is_dir() and not path.is_symlink() and (RunFolder(path).config.is_file() or not any(path.iterdir()))
+    run = RunFolder(path)
+    is_run = path.is_dir() and not path.is_symlink() and (run.config.is_file() or run.is_empty())
     if not is_run:
         raise ConfigError(f"{path} is no run folder (it has no config.yaml): --force does not delete it.")
 
@@ -60,15 +97,16 @@ def new_run(results_dir: Path, run_id: str, *, force: bool) -> RunFolder:
     """An empty folder for a new run; with `force` an old one is deleted.
 
     Raises:
-        ConfigError: as `check_free`, or no folder can be made there.
+        ConfigError: as `check_free`, or the old one is being trained, or no folder can be made there.
     """
     check_free(results_dir, run_id, force=force)
-    path = folder_of(results_dir, run_id)
-    if path.exists():
-        shutil.rmtree(path)
-    if not make_folder(path):
+    run = RunFolder(folder_of(results_dir, run_id))
+    if run.path.exists():
+        with run.held():
+            run.clear()
+    elif not make_folder(run.path):
         raise _taken(results_dir, run_id)
-    return RunFolder(path)
+    return run
 
 
 def new_run_of(target: str, results_dir: Path) -> RunFolder:

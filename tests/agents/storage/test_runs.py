@@ -103,7 +103,7 @@ def test_force_empties_that_run_only(tmp_path: Path) -> None:
     make_run(tmp_path, "mine")
     make_run(tmp_path, "mine-2")
     run = new_run(tmp_path, "mine", force=True)
-    assert list(run.path.iterdir()) == []
+    assert [path.name for path in run.path.iterdir()] == [".lock"]
     assert (tmp_path / "mine-2" / "checkpoints" / "data").read_text() == "hours of work"
 
 

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from agents.checks.play import bridge_warnings
 from agents.cli.commandline import (
     ENVIRONMENT_OPTIONS,
     TARGET_OPTIONS,
@@ -32,6 +31,7 @@ from agents.cli.commandline import (
     positive,
     run_command,
 )
+from agents.cli.messages import collected_warnings
 from agents.episodes.players import Action, Episode, Played, Player, RandomPlayer, episodes, played, score_board
 from agents.learning.agent import DQNAgent
 from agents.playing.demonstrations import save_demonstrations
@@ -166,7 +166,7 @@ def _person_plays(options: argparse.Namespace, bridge: Bridge, seed: int, count:
     finished: list[Episode] = []
     said: list[str] = []
     try:
-        with bridge_warnings() as said, _screen(name, in_terminal=options.terminal) as screen:
+        with collected_warnings() as said, _screen(name, in_terminal=options.terminal) as screen:
             person = Person(bridge, screen, controls, 1.0 / options.fps if moves else None, count)
             with contextlib.suppress(Quit):
                 for episode in episodes(bridge, person, seed):

@@ -14,8 +14,9 @@ import psutil
 from agents.checks.build import Build, numbers, sensor_table
 from agents.checks.findings import Finding, Report, Watchdog, error, ok, problem, warning
 from agents.checks.installation import installation
-from agents.checks.play import bridge_warnings, played
+from agents.checks.play import played
 from agents.cli.commandline import TRAIN_USAGE, Parser, add_train_options, config_values, run_command
+from agents.cli.messages import collected_warnings
 from agents.learning.agent import DQNAgent
 from agents.settings.config import Config, ConfigError, build_config, load_config, merged
 from agents.settings.resolve import chosen_length, open_environment, resumed_config, starting_values
@@ -74,7 +75,7 @@ def examine(argv: Sequence[str]) -> int:
     watchdog = Watchdog(answers * config.environment.timeout + SPARE_SECONDS, lambda finding: _give_up(report, finding))
     examination = Examination(config, opener, options.output)
     try:
-        with bridge_warnings():  # what matters of them is found in other ways
+        with collected_warnings():  # what matters of them is found in other ways
             for name, check in examination.checks():
                 watchdog.begin(name)
                 report.begin(name)

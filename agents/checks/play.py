@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import re
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from agents.checks.findings import Finding, error, ok, problem, warning
+from agents.cli.messages import collected_warnings
+from agents.filming.sheet import UInt8Array, sheet
 from bridge import Bridge, BridgeError, StepType
 
 #: The bridge needs 64 exchanges to say that an image never changes.
@@ -24,11 +22,6 @@ EXCHANGES = 100
 #: An environment this slow is left earlier.
 SECONDS = 20.0
 FRAMES = 6
-#: Smaller pictures are enlarged by a whole factor up to this height, in pixels.
-HEIGHT = 168
-GAP = 4
-
-UInt8Array = npt.NDArray[np.uint8]
 
 
 @dataclass
@@ -56,7 +49,7 @@ def play(bridge: Bridge) -> Play:
     """Plays at most `EXCHANGES` exchanges or `SECONDS`. Raises whatever the environment does."""
     found = Play()
     rng = np.random.default_rng(0)
-    with bridge_warnings() as found.said:
+    with collected_warnings() as found.said:
         steps = bridge.reset()
         began = time.perf_counter()
         for _ in range(EXCHANGES):
@@ -76,23 +69,6 @@ def play(bridge: Bridge) -> Play:
             if found.seconds > SECONDS:
                 break
     return found
-
-
-@contextlib.contextmanager
-def bridge_warnings() -> Iterator[list[str]]:
-    """Collects what the bridge warns of, in place of whoever else would show it."""
-    said: list[str] = []
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
-
-    logger = logging.getLogger("bridge")
-    handlers, logger.handlers = logger.handlers, [Collector(logging.WARNING)]
-    try:
-        yield said
-    finally:
-        logger.handlers = handlers
 
 
 def played(bridge: Bridge, output: Path) -> Iterator[Finding]:
@@ -126,29 +102,3 @@ def _saved(frames: dict[str, list[UInt8Array]], file: Path) -> Finding:
         reason = failure.strerror or failure
         return warning("picture", f"{file} cannot be written ({reason})", "name another folder with --output")
     return ok("picture", f"what the first agent saw: {file} ({', '.join(frames)})")
-
-
-def sheet(rows: Sequence[Sequence[UInt8Array]]) -> UInt8Array:
-    """Pictures [C, H, W] side by side, a row for each sensor, as one uint8 [H, W, 3]."""
-    rows = [[_enlarged(picture) for picture in row] for row in rows if row]
-    width = max((sum(picture.shape[1] + GAP for picture in row) for row in rows), default=GAP) - GAP
-    lines: list[npt.NDArray[Any]] = []
-    for row in rows:
-        line = np.full((max(len(picture) for picture in row) + GAP, max(width, 1), 3), 255, np.uint8)
-        left = 0
-        for picture in row:
-            line[: len(picture), left : left + picture.shape[1]] = picture
-            left += picture.shape[1] + GAP
-        lines.append(line)
-    return np.concatenate(lines)[:-GAP] if lines else np.full((1, 1, 3), 255, np.uint8)
-
-
-def _enlarged(picture: UInt8Array) -> UInt8Array:
-    """[C, H, W] as RGB [H, W, 3]; of stacked pictures the latest, which is the last."""
-    channels, height, _ = picture.shape
-    if channels < 3:
-        picture = np.repeat(picture[-1:], 3, axis=0)
-    else:
-        picture = picture[-3:] if channels % 3 == 0 else np.repeat(picture[-1:], 3, axis=0)
-    factor = max(1, HEIGHT // height)
-    return np.ascontiguousarray(picture.transpose(1, 2, 0).repeat(factor, axis=0).repeat(factor, axis=1))

@@ -6,20 +6,17 @@ Errors of use end in one line and exit code 2.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import difflib
-import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
 
-from tqdm import tqdm
-
+from agents.cli.messages import shown_messages
 from agents.settings.config import ConfigError, preset_names, sections
 from agents.storage.checkpoint import CheckpointError
 from agents.system.interrupts import Interrupts, end_children
@@ -194,7 +191,7 @@ def whole_number_from(least: int) -> Callable[[str], int]:
 
 def run_command(command: Callable[[Interrupts], int], program: str) -> NoReturn:
     """Runs a command; what a user can mend ends in one line and exit code 2, a signal in 128 + its number."""
-    with Interrupts(program) as interrupts, _bridge_messages():
+    with Interrupts(program) as interrupts, shown_messages():
         try:
             code = command(interrupts)
             sys.stdout.flush()
@@ -214,35 +211,6 @@ def run_command(command: Callable[[Interrupts], int], program: str) -> NoReturn:
 def _complain(program: str, message: object, code: int) -> int:
     sys.stderr.write(f"{program}: {message}\n")
     return code
-
-
-class _BarHandler(logging.Handler):
-    """Writes to stderr, above a progress bar if there is one."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr)
-
-
-@contextlib.contextmanager
-def _bridge_messages() -> Iterator[None]:
-    """What the bridge has to say, each message once: several environments of one run say the same."""
-    said: set[str] = set()
-
-    def is_new(record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        return message not in said and not said.add(message)  # type: ignore[func-returns-value]
-
-    handler = _BarHandler()
-    handler.addFilter(is_new)
-    logger = logging.getLogger("bridge")
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
 
 
 def _add_field(group: argparse._ArgumentGroup, option: str, path: str) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from agents.checks.play import sheet
 from agents.episodes.players import Action, Episode, score_text
+from agents.filming.sheet import sheet
 from agents.playing.keyboard import QUIT, Answer, Controls, Masks
 from agents.playing.screen import CLOSED, Picture, Screen
 from bridge import Bridge, Steps, StepType, UnsupportedError

@@ -17,7 +17,7 @@ from bridge import EnvSpec, connect
 from bridge.errors import UsageError
 from tests.agents.commands import SMALL, TRAIN, Command
 from tests.bridge.unity.scripted import brain, info, report, write_player
-from tests.faults.counts import counts
+from tests.faults.counts import FULL_SECONDS, counts
 from tests.faults.play import can_listen, free_port, play, port_of, simulated, taken, within
 
 ROOT = Path(__file__).parents[2]
@@ -114,16 +114,20 @@ def test_of_four_that_insist_on_a_port_one_gets_it_and_the_others_are_told(count
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(600)
-def test_four_trainings_at_once(tmp_path: Path) -> None:
+@pytest.mark.timeout(FULL_SECONDS)
+def test_four_trainings_at_once_twenty_times(tmp_path: Path) -> None:
     words = [*SMALL, "--build", "simulated/GridWorld", "--steps", "60", "--evaluation.episodes", "1"]
-    with contextlib.ExitStack() as stack:
-        commands = [
-            stack.enter_context(Command(TRAIN, *words, "--run-id", str(index), cwd=tmp_path)) for index in range(RACERS)
-        ]
-        for command in commands:
-            result = command.result(timeout=300)
-            assert result.code == 0, result.err
+    for round_ in range(20):
+        folder = tmp_path / str(round_)
+        folder.mkdir()
+        with contextlib.ExitStack() as stack:
+            commands = [
+                stack.enter_context(Command(TRAIN, *words, "--run-id", f"it-{index}", cwd=folder))
+                for index in range(RACERS)
+            ]
+            for command in commands:
+                result = command.result(timeout=300)
+                assert result.code == 0, result.err
 
 
 def test_a_proxy_in_the_environment_does_not_come_between(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

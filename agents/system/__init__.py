@@ -1,4 +1,4 @@
-"""What the commands ask of the operating system: files that are there whole or not at all, and signals.
+"""What the commands ask of the operating system: files that are there whole or not at all, locks, and signals.
 
 Knows nothing else of `agents` and no environment. What a file means belongs to the package that writes it.
 """

@@ -3,60 +3,60 @@
     python benchmarks/learning.py gridworld --seeds 0-2 -- --build GridWorld
 
 appends one line per seed to benchmarks/results/gridworld.jsonl (a seed that is there already is not run again) and
-prints the table. Everything after `--` goes to `python -m agents.train`.
+prints the table. Everything after `--` goes to `python -m agents.train`. With `--evaluation.every` in it, or in the
+preset, a line also has the learning curve.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+from measure import RESULTS, RUNS, Contender, Curve, Row, ShouldStop, measure_all, read_rows, run, seeds, versions
+
+from agents.cli.commandline import run_command
+from agents.settings.config import load_config
+from agents.storage.history import read_history
+from agents.system.interrupts import Interrupts
+
 PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "mlagents-envs")
 
 
-def machine() -> str:
-    """What a figure was measured on."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-
-
-def train(name: str, seed: int, arguments: list[str], results_dir: Path) -> dict[str, Any]:
-    """One run with its test. Raises CalledProcessError with the run's log beside it."""
-    run_id = f"{name}-seed{seed}"
-    command = [sys.executable, "-m", "agents.train", "--run-id", run_id, "--force", "--seed", str(seed)]
-    command += ["--results-dir", str(results_dir), *arguments]
-    results_dir.mkdir(parents=True, exist_ok=True)
+def train(name: str, arguments: Sequence[str], runs_dir: Path, seed: int, should_stop: ShouldStop) -> Row:
+    """One run with its test. Raises as `measure.run`."""
+    folder = runs_dir / f"{name}-seed{seed}"
+    command = ["-m", "agents.train", "--run-id", folder.name, "--force", "--seed", str(seed)]
     began = time.monotonic()
-    with (results_dir / f"{run_id}.log").open("w", encoding="utf-8") as log:
-        subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
-    test = json.loads(sorted((results_dir / run_id / "evaluations").glob("*.json"))[-1].read_text())
+    run([*command, "--results-dir", runs_dir, *arguments], folder.with_name(f"{folder.name}.log"), should_stop)
+    test = json.loads(sorted((folder / "evaluations").glob("*.json"))[-1].read_text(encoding="utf-8"))
     test.pop("scores")
+    settings = load_config(folder / "config.yaml").evaluation
     return {
-        "seed": seed,
-        "arguments": arguments,
         "seconds": round(time.monotonic() - began),
         "test": test,
-        "machine": machine(),
-        "versions": {package: version(package) for package in PACKAGES},
+        "evaluation": {"every": settings.every, "episodes": settings.every_episodes, "seed": settings.seed + 1},
+        "curve": read_curve(folder),
+        "versions": versions(*PACKAGES),
     }
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def read_curve(folder: Path) -> Curve:
+    """Of a run's evaluations in training; empty where there were none."""
+    curve: Curve = []
+    evaluating = 0.0
+    for line in read_history(folder, "evaluation"):
+        evaluating += line["eval/seconds"]
+        curve.append((line["steps"], round(line["time"] - evaluating, 3), line["eval/score"], min(line["scores"])))
+    return curve
+
+
+def table(rows: Sequence[Row]) -> str:
     lines = ["| seed | mean | deviation | minimum | success | seconds |", "|---|---|---|---|---|---|"]
     for row in sorted(rows, key=lambda row: row["seed"]):
         test = row["test"]
@@ -69,34 +69,21 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, f"\nmedian {median(means):.3f}, worst {min(means):.3f} of {len(means)} seeds"])
 
 
-def seeds(text: str) -> list[int]:
-    """`0-4` or `0,3,7`."""
-    first, dash, last = text.partition("-")
-    return list(range(int(first), int(last) + 1)) if dash else [int(part) for part in text.split(",")]
-
-
-def main() -> None:
+def main(argv: Sequence[str], interrupts: Interrupts) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", help="of the results file")
     parser.add_argument("--seeds", type=seeds, default=[0, 1, 2], help="0-2, or 0,3,7")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side; seconds are then not comparable")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs") / "benchmarks", help="where the runs lie")
-    words = [*sys.argv[1:], "--"]
+    parser.add_argument("--runs-dir", type=Path, default=RUNS, help="where the runs lie")
+    words = [*argv, "--"]
     options = parser.parse_args(words[: words.index("--")])
-    options.arguments = words[words.index("--") + 1 : -1]
+    arguments = words[words.index("--") + 1 : -1]
     path = RESULTS / f"{options.name}.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    if any(row["arguments"] != options.arguments for row in rows):
-        parser.error(f"{path} holds results of other arguments: {rows[0]['arguments']}; choose another name.")
-    missing = [seed for seed in options.seeds if seed not in {row["seed"] for row in rows}]
-    with ThreadPoolExecutor(options.jobs) as pool:
-        for row in pool.map(lambda seed: train(options.name, seed, options.arguments, options.runs_dir), missing):
-            rows.append(row)
-            path.parent.mkdir(exist_ok=True)
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-    sys.stdout.write(table(rows) + "\n")
+    measure = partial(train, options.name, arguments, options.runs_dir)
+    measure_all([Contender(path, arguments, measure)], options.seeds, interrupts, options.jobs)
+    sys.stdout.write(table(read_rows(path)) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    run_command(lambda interrupts: main(sys.argv[1:], interrupts), "benchmarks/learning.py")

@@ -68,14 +68,22 @@ def line_of(curve: Curve, group: Group) -> Line | None:
     """The median over the group's runs with the band from the lowest to the highest; None when none has a value."""
     found = [column(run.lines(curve.kind), curve.key) for run in group.runs]
     points = [averaged(np.array(x, float), curve.scale * np.array(y, float)) for x, y in found if x]
-    if not points:
-        return None
+    return median_line(group.legend, group.number, points, dots=curve.dots) if points else None
+
+
+def median_line(label: str, color: int, points: Sequence[tuple[Values, Values]], *, dots: bool = False) -> Line:
+    """The median of several curves where half of them are known, with the band from the lowest to the highest.
+
+    Args:
+        points: x [N] and y [N] of each, of which there is at least one.
+        dots: whether points are marked if there are not too many.
+    """
     x, values = on_one_axis(points)
     needed = math.ceil(len(points) / 2)
     known = np.isfinite(values).sum(0) >= needed
     x, values = x[known], values[:, known]
     middle, low, high = np.nanmedian(values, 0), np.nanmin(values, 0), np.nanmax(values, 0)
-    return Line(group.legend, group.number, x, middle, low, high, dots=curve.dots and len(x) <= 60)
+    return Line(label, color, x, middle, low, high, dots=dots and len(x) <= 60)
 
 
 def averaged(x: Values, y: Values) -> tuple[Values, Values]:

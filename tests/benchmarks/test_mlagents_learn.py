@@ -1,10 +1,10 @@
 """benchmarks/mlagents_learn.py without ML-Agents: a stand-in for the trainer writes what the real one writes."""
 
-import importlib
 import json
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,16 +13,10 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script as Python sees it when it is run: its own folder comes first on the path."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    for name in ("learning", "mlagents_learn"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    return importlib.import_module("mlagents_learn")
+def benchmark(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("mlagents_learn")
 
 
 def write_events(folder: Path, events: list[tuple[str, int, float, float]]) -> None:

@@ -79,14 +79,14 @@ def _started(options: argparse.Namespace, interrupts: Interrupts, held: contextl
             make_folder = partial(new_run, options.results_dir, options.run_id, force=options.force)
         else:
             make_folder = partial(new_run_of, config.environment.target, options.results_dir)
-        training = begin(config, bridge, lambda: _held(make_folder(), held), weights)
-        return _trained(training, options, interrupts)
+        return _trained(begin(config, bridge, make_folder, held, weights), options, interrupts)
 
 
 def _resumed(options: argparse.Namespace, interrupts: Interrupts, held: contextlib.ExitStack) -> Training:
     if not options.run_id:
         raise ConfigError("--resume needs --run-id: the run to go on with.")
-    run = _held(existing_run(options.results_dir, options.run_id), held)
+    run = existing_run(options.results_dir, options.run_id)
+    held.enter_context(run.held())
     saved = load_config(run.config)
     if options.preset and options.preset != saved.preset:
         raise ConfigError(f"run {options.run_id!r} has the preset {saved.preset!r}: resume it without --preset.")
@@ -99,11 +99,6 @@ def _resumed(options: argparse.Namespace, interrupts: Interrupts, held: contextl
     with bridge, interrupts.held():
         agent = DQNAgent(bridge.spec, config)
         return _trained(Training(config, bridge, agent, run, checkpoint), options, interrupts)
-
-
-def _held(run: RunFolder, held: contextlib.ExitStack) -> RunFolder:
-    held.enter_context(run.held())
-    return run
 
 
 def _trained(training: Training, options: argparse.Namespace, interrupts: Interrupts) -> Training:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from agents.learning.agent import DQNAgent
@@ -19,6 +20,7 @@ def begin(
     config: Config,
     bridge: Bridge,
     make_folder: Callable[[], RunFolder],
+    held: ExitStack,
     weights: Path | None = None,
     *,
     watch: Watch | None = None,
@@ -28,12 +30,13 @@ def begin(
 
     Args:
         make_folder: is asked for the run's folder when nothing can be wrong with the request any more.
+        held: holds the run's folder from then on.
         weights: the checkpoint whose weights the agent has at first.
         watch, label: as in `Training`.
 
     Raises:
         CheckpointError: the weights do not fit.
-        ConfigError: the settings, the seed of the test or the demonstrations do not.
+        ConfigError: the settings, the seed of the test or the demonstrations do not, or as `RunFolder.held`.
     """
     check_seed(config, config)
     agent = DQNAgent(bridge.spec, config)
@@ -42,4 +45,6 @@ def begin(
     for file in config.replay.demonstrations:
         remember(agent, load_demonstrations(Path(file), bridge))
     begins_with = str(weights.absolute()) if weights is not None else ""
-    return Training(config, bridge, agent, make_folder(), begins_with=begins_with, watch=watch, label=label)
+    run = make_folder()
+    held.enter_context(run.held())
+    return Training(config, bridge, agent, run, begins_with=begins_with, watch=watch, label=label)

@@ -6,7 +6,6 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -97,8 +96,8 @@ def main(argv: Sequence[str], interrupts: Interrupts) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     options = make_parser().parse(argv)
     folder, plan = _resumed(options) if options.resume else _started(options)
-    with interrupts.held(), closing(JournalLock(folder)) as lock:
-        study = Study(folder, plan, lock)
+    with interrupts.held():
+        study = Study(folder, plan)
         _work(study, options.trials or plan.trials, interrupts)
         best = study.save_best()
         if interrupts.requested():
@@ -170,7 +169,7 @@ def _make(folder: Path, plan: Plan) -> None:
     """A new study, unless another process has just made it."""
     if not make_folder(folder) and not JournalLock.is_in(folder) and any(folder.iterdir()):
         raise ConfigError(f"{folder} is there and is no study: choose another --study.")
-    with closing(JournalLock(folder)) as lock, lock.held():
+    with JournalLock(folder).held():
         if not (folder / NAME).is_file():
             plan.save(folder)
 

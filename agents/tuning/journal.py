@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-NAME, LOCK = "journal.log", "journal.lock"
+from agents.system.locks import HeldError, lock
+
+NAME, LOCK = "journal.log", ".lock"
 #: Seconds that a process waits for the others, which hold the lock for fractions of one.
 PATIENCE = 60.0
 
@@ -19,17 +21,16 @@ PATIENCE = 60.0
 class JournalLock(JournalFileOpenLock):
     """One process at a time; the system opens it when its holder dies. May be taken again by who has it.
 
-    It is SQLite's lock of an empty database, which is there on every system. Optuna's own locks are files, which a
-    process that is killed leaves behind for 30 seconds.
+    Optuna's own locks are files that are there or not, which a process that is killed leaves behind for 30 seconds.
 
     Args:
         folder: of the study.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._journal = folder / NAME
-        self._connection = sqlite3.connect(folder / LOCK, timeout=PATIENCE, isolation_level=None)
+        self._folder = folder
         self._depth = 0
+        self._held = contextlib.ExitStack()
 
     @staticmethod
     def is_in(folder: Path) -> bool:
@@ -39,10 +40,9 @@ class JournalLock(JournalFileOpenLock):
     def acquire(self) -> bool:
         """Raises `OSError` when another process has it for longer than `PATIENCE`."""
         if not self._depth:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                raise OSError(f"the study's lock {self._journal.with_name(LOCK)} cannot be had: {error}.") from None
+            deadline = time.monotonic() + PATIENCE
+            while not self._taken(deadline):
+                time.sleep(0.002)
         self._depth += 1
         if self._depth == 1:
             self._mend()
@@ -51,7 +51,7 @@ class JournalLock(JournalFileOpenLock):
     def release(self) -> None:
         self._depth -= 1
         if not self._depth:
-            self._connection.execute("ROLLBACK")
+            self._held.close()
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -61,24 +61,29 @@ class JournalLock(JournalFileOpenLock):
         finally:
             self.release()
 
-    def close(self) -> None:
-        self._connection.close()
+    def _taken(self, deadline: float) -> bool:
+        try:
+            self._held.enter_context(lock(self._folder / LOCK))
+        except HeldError as error:
+            if time.monotonic() > deadline:
+                raise OSError(f"{error} keeps the study {self._folder} for longer than {PATIENCE:g} s.") from None
+            return False
+        return True
 
     def _mend(self) -> None:
         """Drops an unfinished last line, of a process that was killed or a disk that was full."""
-        if not self._journal.exists():
+        journal = self._folder / NAME
+        if not journal.exists():
             return
-        with self._journal.open("r+b") as file:
-            size = file.seek(0, os.SEEK_END)
-            if not size:
+        with journal.open("r+b") as file:
+            if not file.seek(0, os.SEEK_END):
                 return
-            file.seek(size - 1)
-            if file.read(1) == b"\n":
-                return
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
 
 
-def open_storage(folder: Path, lock: JournalLock) -> JournalStorage:
+def open_storage(folder: Path, journal_lock: JournalLock) -> JournalStorage:
     """The study's journal, made if there is none."""
-    return JournalStorage(JournalFileBackend(str(folder / NAME), lock))
+    return JournalStorage(JournalFileBackend(str(folder / NAME), journal_lock))

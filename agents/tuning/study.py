@@ -57,22 +57,21 @@ class Study:
 
     Args:
         plan: what it was asked for.
-        lock: of its folder.
     """
 
-    def __init__(self, folder: Path, plan: Plan, lock: JournalLock) -> None:
+    def __init__(self, folder: Path, plan: Plan) -> None:
         self.folder = folder
         self.plan = plan
-        self._lock = lock
+        self._lock = JournalLock(folder)
         self._space = plan.space
         self._study = optuna.create_study(
-            storage=open_storage(folder, lock),
+            storage=open_storage(folder, self._lock),
             study_name=STUDY,
             direction="maximize",
             pruner=_pruner(plan),
             load_if_exists=True,
         )
-        with lock.held():
+        with self._lock.held():
             if not self._trials():  # the settings that are searched around are worth the first trial
                 self._study.enqueue_trial(labels_of(self._space, plan.config.model_dump(mode="json")))
 
@@ -83,13 +82,17 @@ class Study:
                 owner = running.user_attrs.get("owner")
                 if owner is None or not is_there(owner):
                     self._again(running, tries=running.user_attrs.get("tries", 0) + 1)
-            if not self._trials(TrialState.WAITING) and len(self._current()) >= limit:
+            waiting = len(self._trials(TrialState.WAITING))
+            begun = len(self._current()) - waiting
+            if not waiting and begun >= limit:
                 return None
-            # Apart from what other processes draw, and the same after a resume.
-            entropy = np.random.SeedSequence([self.plan.seeds[0], len(self._trials())])
+            # Apart from what other processes draw, and the same in a study that was stopped in between.
+            entropy = np.random.SeedSequence([self.plan.seeds[0], begun])
             self._study.sampler = TPESampler(seed=int(entropy.generate_state(1)[0]))
             trial = self._study.ask({path: _distribution(searched) for path, searched in self._space.items()})
             trial.set_user_attr("owner", this_process())
+            if "number" not in trial.user_attrs:
+                trial.set_user_attr("number", begun)
             return trial
 
     def complete(self, trial: Trial, scores: Sequence[float]) -> None:
@@ -152,7 +155,7 @@ class Study:
 
 
 def number_of(trial: Trial | FrozenTrial) -> int:
-    """The number under which a person knows it: that of the first time it was begun."""
+    """The number under which a person knows it, without those of trials that were begun again."""
     number: int = trial.user_attrs.get("number", trial.number)
     return number
 

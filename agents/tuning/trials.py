@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 from statistics import fmean
 
 from optuna.trial import Trial
@@ -90,15 +92,10 @@ def _trained(study: Study, trial: Trial, seed: int, scores: list[float], interru
             reporter.report(steps, mean)
     else:
         config = plan.config_of(trial.params, seed)
-        with connect(config.environment.spec(seed)) as bridge:
-            training = begin(
-                config,
-                bridge,
-                lambda: new_run(study.folder, name, force=True),
-                watch=reporter,
-                label=f"trial {number}, seed {seed}",
-            )
-            training.train(interrupts)
+        make_folder = partial(new_run, study.folder, name, force=True)  # over what a process left that died
+        with ExitStack() as held, connect(config.environment.spec(seed)) as bridge:
+            label = f"trial {number}, seed {seed}"
+            begin(config, bridge, make_folder, held, watch=reporter, label=label).train(interrupts)
         end = _end_of(run)
     if end in ENDS:
         scores.append(_score(run, plan))

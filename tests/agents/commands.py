@@ -14,13 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agents import evaluate, monitor, record, report, train
+from agents import evaluate, monitor, record, report, train, tune
 from agents.cli.commandline import run_command
 
 ROOT = Path(__file__).parents[2]
 TRAIN, EVALUATE, RECORD = "agents.train", "agents.evaluate", "agents.record"
-REPORT, MONITOR = "agents.report", "agents.monitor"
-MODULES = {TRAIN: train, EVALUATE: evaluate, RECORD: record, REPORT: report, MONITOR: monitor}
+REPORT, MONITOR, TUNE = "agents.report", "agents.monitor", "agents.tune"
+MODULES = {TRAIN: train, EVALUATE: evaluate, RECORD: record, REPORT: report, MONITOR: monitor, TUNE: tune}
 
 #: An environment that costs nothing, whose episodes last 5 steps, and an agent that costs little.
 COUNTER = ("--env", "tests.environments:Counter-v0")

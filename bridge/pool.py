@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -16,7 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.base import Bridge, Snapshot
-from bridge.errors import BridgeError, ConnectionLostError, DataError, LaunchError, ResumeError, UsageError
+from bridge.errors import (
+    BridgeError,
+    ConnectionLostError,
+    DataError,
+    LaunchError,
+    ResumeError,
+    SequenceError,
+    UsageError,
+)
 from bridge.faults import Fault
 from bridge.threads import DaemonExecutor
 from bridge.types import EnvSpec, Int32Array, Steps, StepType, concatenate
@@ -110,7 +119,7 @@ class Pool(Bridge):
     def _reset(self, seed: int | None) -> Steps:
         self._lost.clear()
         for worker in self._workers:
-            worker.reset(seed)
+            worker.reset(seed, self.spec)
         parts: dict[int, Steps] = {}
         while len(parts) < len(self._workers):
             self._wait([worker for worker in self._workers if worker.job is not None])
@@ -163,6 +172,7 @@ class Pool(Bridge):
         while worker.faults[0] < now - self._restart_window:
             worker.faults.popleft()
         if len(worker.faults) > self._max_restarts:
+            worker.is_lost = True
             if self._max_restarts == 0:
                 raise error
             raise ConnectionLostError(
@@ -239,6 +249,7 @@ class _Worker:
         open: ids of the open episodes of which a row was handed out.
         faults: when each happened, seconds of the monotonic clock.
         failed_launches: how many, one after the other, until now.
+        is_lost: its latest fault was one too many: it is not replaced before a reset with a seed.
     """
 
     bridge: Bridge
@@ -251,6 +262,7 @@ class _Worker:
         self.open: set[int] = set()
         self.faults: deque[float] = deque()
         self.failed_launches = 0
+        self.is_lost = False
         self._spec = spec
         self._launch = launch
         self._launcher: Launcher | None = None  # of what is being started
@@ -278,7 +290,9 @@ class _Worker:
             opened.close()
             raise LaunchError(f"{self._spec.target} was closed while it was started.")
 
-    def reset(self, seed: int | None) -> None:
+    def reset(self, seed: int | None, expected: object) -> None:
+        """With a seed one that is lost is replaced, unless it can be reset as it is."""
+        revives = self.is_lost and seed is not None
         if seed is not None:
             self._spec = replace(self._spec, seed=seed)
         self._seed = seed
@@ -288,6 +302,11 @@ class _Worker:
         def reset() -> Steps:
             if earlier is not None and isinstance(failure := earlier.exception(), LaunchError):
                 raise failure  # there is nothing to reset
+            if revives:
+                with contextlib.suppress(ConnectionLostError, SequenceError):  # dead, or closed
+                    return self.bridge.reset(seed)
+                self.incarnation += 1
+                self._replace(0.0, expected)
             return self.bridge.reset(seed)
 
         self._submit(reset)
@@ -301,20 +320,24 @@ class _Worker:
         self.incarnation += 1
 
         def start_again() -> Steps:
-            self.bridge.close()
-            self._closing.wait(delay)
-            try:
-                self.connect(self.start())
-            except UsageError as error:  # it could be started before
-                raise LaunchError(str(error)) from error
-            finally:
-                self._end_launch()
-            if self.bridge.spec != expected:
-                self.bridge.close()
-                raise LaunchError(f"{self._spec.target} declares other observations or actions than at first.")
+            self._replace(delay, expected)
             return self.bridge.reset(self._seed)
 
         self._submit(start_again)
+
+    def _replace(self, delay: float, expected: object) -> None:
+        """Starts the present incarnation in place of the one before, in the worker's thread."""
+        self.bridge.close()
+        self._closing.wait(delay)
+        try:
+            self.connect(self.start())
+        except UsageError as error:  # it could be started before
+            raise LaunchError(str(error)) from error
+        finally:
+            self._end_launch()
+        if self.bridge.spec != expected:
+            self.bridge.close()
+            raise LaunchError(f"{self._spec.target} declares other observations or actions than at first.")
 
     def _submit(self, call: Callable[[], Steps]) -> None:
         """An earlier job that nobody has taken is finished first, and then forgotten."""
@@ -328,6 +351,7 @@ class _Worker:
         self.is_stepping = False
         steps = job.result()
         self.failed_launches = 0
+        self.is_lost = False
         self._seed = None
         return steps
 

@@ -237,6 +237,40 @@ def test_without_restarts_the_first_fault_is_raised_as_it_is() -> None:
             play_until(bridge, steps, lambda _: False)
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        gym(num_envs=3, workers=2),
+        gym(workers=1, max_restarts=1),
+        unity(workers=1),
+        unity(num_envs=2),
+    ],
+    ids=["workers", "one restart too many", "a player behind a worker", "players"],
+)
+def test_a_reset_with_a_seed_replaces_what_is_not_restarted(spec: EnvSpec) -> None:
+    with connect(spec) as bridge:
+        expected = play(bridge, 20, seed=5)
+        with pytest.raises(ConnectionLostError):
+            play_while_children_are_killed(bridge)
+        with pytest.raises(ConnectionLostError, match="lost before"):
+            bridge.reset()
+        assert_same_record(expected, play(bridge, 20, seed=5), renumbered=True)
+    assert not psutil.Process().children()
+
+
+def play_while_children_are_killed(bridge: Bridge) -> None:
+    steps = bridge.reset()
+    while True:
+        kill_a_child()
+        steps = play_until(bridge, steps, lambda steps: len(steps.lost) > 0)[-1]
+
+
+def kill_a_child() -> None:
+    killed = psutil.Process().children()[0]
+    killed.kill()
+    killed.wait()
+
+
 class Flaky(Here):
     """Every launch after the first one fails, `failures` times."""
 
@@ -368,9 +402,7 @@ def test_a_snapshot_of_another_kind_is_refused(taken: EnvSpec, found: EnvSpec) -
 def test_a_worker_that_died_leaves_no_snapshot_and_costs_no_more_than_that() -> None:
     with connect(gym(num_envs=2, workers=2, max_restarts=1)) as bridge:
         steps = bridge.reset()
-        killed = psutil.Process().children()[0]
-        killed.kill()
-        killed.wait()
+        kill_a_child()
         assert bridge.snapshot() is None
         play_until(bridge, steps, lambda steps: len(steps.lost) > 0)
         assert len(bridge.ledger) == 1

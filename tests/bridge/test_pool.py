@@ -260,9 +260,9 @@ def test_a_reset_with_a_seed_replaces_what_is_not_restarted(spec: EnvSpec) -> No
 
 def play_while_children_are_killed(bridge: Bridge) -> None:
     steps = bridge.reset()
-    while True:
+    for faults in itertools.count(1):
         kill_a_child()
-        steps = play_until(bridge, steps, lambda steps: len(steps.lost) > 0)[-1]
+        steps = play_until(bridge, steps, lambda _, faults=faults: len(bridge.ledger) == faults)[-1]
 
 
 def kill_a_child() -> None:

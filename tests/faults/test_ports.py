@@ -114,7 +114,7 @@ def test_of_four_that_insist_on_a_port_one_gets_it_and_the_others_are_told(count
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(FULL_SECONDS)
+@pytest.mark.timeout(2 * FULL_SECONDS)
 def test_four_trainings_at_once_twenty_times(tmp_path: Path) -> None:
     words = [*SMALL, "--build", "simulated/GridWorld", "--steps", "60", "--evaluation.episodes", "1"]
     for round_ in range(20):
@@ -126,7 +126,7 @@ def test_four_trainings_at_once_twenty_times(tmp_path: Path) -> None:
                 for index in range(RACERS)
             ]
             for command in commands:
-                result = command.result(timeout=300)
+                result = command.result(timeout=FULL_SECONDS)
                 assert result.code == 0, result.err
 
 

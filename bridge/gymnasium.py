@@ -89,7 +89,7 @@ class GymnasiumOptions(PoolOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if type(self.frame_stack) is not int or self.frame_stack < 1:
+        if self.frame_stack < 1:
             raise UsageError(f"option 'frame_stack' is {self.frame_stack!r}, expected a whole number from 1.")
         if self.camera is not None and not self.render:
             raise UsageError("option 'camera' needs render=True: without it nothing is drawn.")

@@ -31,9 +31,8 @@ class PoolOptions:
 
     def __post_init__(self) -> None:
         for name, least in (("num_envs", 1), ("workers", 0), ("max_restarts", 0)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise UsageError(f"option {name!r} is {value!r}, expected a whole number from {least}.")
+            if getattr(self, name) < least:
+                raise UsageError(f"option {name!r} is {getattr(self, name)!r}, expected a whole number from {least}.")
         for name in ("restart_window", "timeout"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"option {name!r} is {getattr(self, name)!r}, expected seconds above 0.")

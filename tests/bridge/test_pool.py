@@ -240,12 +240,12 @@ def test_without_restarts_the_first_fault_is_raised_as_it_is() -> None:
 @pytest.mark.parametrize(
     "spec",
     [
-        gym(num_envs=3, workers=2),
+        gym(num_envs=2, workers=1),
         gym(workers=1, max_restarts=1),
         unity(workers=1),
-        unity(num_envs=2),
+        unity(max_restarts=1),
     ],
-    ids=["workers", "one restart too many", "a player behind a worker", "players"],
+    ids=["worker", "worker, one restart too many", "player behind a worker", "player, one restart too many"],
 )
 def test_a_reset_with_a_seed_replaces_what_is_not_restarted(spec: EnvSpec) -> None:
     with connect(spec) as bridge:

@@ -45,8 +45,6 @@ def test_a_run_in_training_is_left_alone_until_it_has_ended_or_is_killed(tmp_pat
         step = int(find_checkpoint(tmp_path / "runs" / "it" / "checkpoints", "latest").name.removeprefix("step-"))
         ended = run(TRAIN, *GO_ON, "--steps", str(step + 20), "--evaluation.episodes", "1", cwd=tmp_path)
         assert ended.code == 0, ended.err
-    fresh = run(TRAIN, "--run-id", "it", *POLE, "--steps", "20", "--evaluation.episodes", "1", "--force", cwd=tmp_path)
-    assert fresh.code == 0, fresh.err
 
 
 @counts(1, 10)

@@ -24,7 +24,11 @@ PROGRAM = re.compile(r"python(?:3[.\d]*)? -m (agents\.\w+)(.*)")
 #: An option; what follows `--env-args` is for the build.
 OPTION = re.compile(r"(?<![\w.-])--[a-z][\w.-]*\w(?![\w-])")
 #: Where the parser of a program is, if not in its own module.
-PARSERS = {"agents.doctor": "agents.checks.command", "agents.export": "agents.exporting.command"}
+PARSERS = {
+    "agents.doctor": "agents.checks.command",
+    "agents.export": "agents.exporting.command",
+    "agents.tune": "agents.tuning.command",
+}
 SCRIPT = re.compile(r"python(?:3[.\d]*)? ([\w/]+\.py)")
 NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
 
@@ -99,7 +103,7 @@ def test_every_option_of_a_command_exists(path: Path):
 
 def test_every_option_that_the_readme_names_exists():
     named = {option for code in commands(ENGLISH.read_text(encoding="utf-8")) for option in options_in(code)}
-    programs = ("agents.train", "agents.evaluate", "agents.record", "agents.play", "agents.export")
+    programs = ("agents.train", "agents.evaluate", "agents.record", "agents.play", "agents.export", "agents.tune")
     known = set().union(*map(options_of, programs)) | {"--seeds", "--logdir"}  # of benchmarks/learning.py, TensorBoard
     assert named - known == set()
 

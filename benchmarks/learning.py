@@ -35,7 +35,8 @@ def train(name: str, arguments: Sequence[str], runs_dir: Path, seed: int, should
     began = time.monotonic()
     run([*command, "--results-dir", runs_dir, *arguments], folder.with_name(f"{folder.name}.log"), should_stop)
     test = json.loads(sorted((folder / "evaluations").glob("*.json"))[-1].read_text(encoding="utf-8"))
-    test.pop("scores")
+    for single in ("scores", "episode_metrics"):
+        test.pop(single)
     settings = load_config(folder / "config.yaml").evaluation
     return {
         "seconds": round(time.monotonic() - began),

@@ -53,7 +53,8 @@ class BranchOps:
 
 def entropy(log_policy: Tensor) -> Tensor:
     """Of a policy [batch, branches, widest]: the mean over branches [batch], nats."""
-    return torch.special.entr(log_policy.exp()).sum(dim=2).mean(dim=1)
+    of_branches: Tensor = torch.special.entr(log_policy.exp()).sum(dim=2)
+    return of_branches.mean(dim=1)
 
 
 def soft_value(ops: BranchOps, q_target_t: Tensor, log_policy_t: Tensor, temperature: Tensor) -> Tensor:

@@ -71,6 +71,7 @@ def test_a_run_leaves_its_config_curves_checkpoint_and_test(results: Path) -> No
     run = play(results, *WITNESS, "--steps", "200", "--seed", "3", "--learner.gamma", "0.5")
     names = sorted(path.name for path in run.path.iterdir())
     assert [name for name in names if not name.startswith("events.out.tfevents.")] == [
+        ".lock",
         "checkpoints",
         "config.yaml",
         "evaluations",

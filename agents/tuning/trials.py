@@ -61,18 +61,27 @@ def run_trial(study: Study, trial: Trial, interrupts: Interrupts) -> None:
             if end not in ENDS:
                 study.give_back(trial, is_failure=False)
                 return
-    except (ConfigError, CheckpointError, UsageError) as error:
+    except BaseException as error:
+        if not _is_its_fault(error, study.plan):
+            study.give_back(trial, is_failure=True)
+            raise
         study.fail(trial, str(error))
         return
-    except BaseException:
-        study.give_back(trial, is_failure=True)
-        raise
     study.complete(trial, scores)
 
 
 def run_name(number: int, seed: int) -> str:
     """Of the run folder of a trial's training."""
     return f"trial-{number:04d}-seed-{seed}"
+
+
+def _is_its_fault(error: BaseException, plan: Plan) -> bool:
+    """Whether a trial with other settings may do without it; an environment that cannot be used is the same for all,
+    unless its settings are searched.
+    """
+    if isinstance(error, UsageError):
+        return any(path.startswith("environment.") for path in plan.words)
+    return isinstance(error, ConfigError | CheckpointError)
 
 
 def _trained(study: Study, trial: Trial, seed: int, scores: list[float], interrupts: Interrupts) -> str:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import pytest
 
 from agents.settings.config import Config, load_config
@@ -179,6 +180,23 @@ def test_a_trial_whose_settings_do_not_work_fails_and_the_others_go_on(
     search = ("--search", "network.observations=[image],[camera]")
     result = tune(capsys, *PUSH, *search, "--trials", "2", "--study", "none", code=1)
     assert result.error == "no trial came to its end."
+    search = ("--search", "environment.codec=levels,offset")
+    tune(capsys, *PUSH, *search, "--trials", "4", "--study", "codecs")
+    states = {item.labels["environment.codec"]: item.state for item in outcomes(here / "runs" / "codecs")}
+    assert states == {"levels": "complete", "offset": "failed"}
+
+
+def test_an_environment_that_is_gone_is_no_fault_of_a_trial(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tune(capsys, *PUSH, "--search", "learner.gamma=0.1,0.9", "--trials", "1", "--study", "push")
+    with monkeypatch.context() as patched:
+        patched.delitem(gymnasium.registry, "Push-v0")
+        said = tune(capsys, "--resume", "--study", "push", "--trials", "2", code=2).err
+    assert "stopped in trial 1; go on with: python -m agents.tune --resume --study push\n" in said
+    assert [item.state for item in outcomes(here / "runs" / "push")] == ["complete", "waiting"]
+    tune(capsys, "--resume", "--study", "push", "--trials", "2")
+    assert [item.state for item in outcomes(here / "runs" / "push")] == ["complete", "complete"]
 
 
 # ---- stopped and killed

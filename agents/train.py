@@ -25,14 +25,18 @@ from agents.cli.commandline import (
     add_train_options,
     config_values,
     run_command,
+    seed_list,
+    whole_number_from,
+    without,
 )
 from agents.learning.agent import DQNAgent
 from agents.learning.networks import summary
-from agents.settings.config import ConfigError, load_config
+from agents.settings.config import ConfigError, build_config, load_config
 from agents.settings.resolve import chosen_length, open_environment, resumed_config, starting_values
 from agents.storage.checkpoint import recover_checkpoint
-from agents.storage.runs import RunFolder, check_free, existing_run, new_run, new_run_of
+from agents.storage.runs import RunFolder, check_free, existing_run, folder_of, new_run, new_run_of, timed_name
 from agents.training.beginning import begin
+from agents.training.seeds import SeedRun, results_of, results_table, run_seeds, state_of
 from agents.training.session import checkpoint_to_test, find_weights, result_file, result_text
 from agents.training.trainer import Training, starts_of
 from bridge import BridgeError, connect
@@ -52,6 +56,17 @@ def make_parser() -> Parser:
         "checkpoints",
         force="overwrite the run of --run-id",
     )
+    group = parser.add_argument_group("several seeds")
+    group.add_argument(
+        "--seeds",
+        type=seed_list,
+        metavar="A-B",
+        help="train a run for each of these, 0-4 or 0,3,7, named RUN-ID-seed0 and so on, and compare their tests; with "
+        "--resume those that are not finished",
+    )
+    group.add_argument(
+        "--parallel", type=whole_number_from(1), default=1, metavar="N", help="with --seeds: runs side by side (1)"
+    )
     return parser
 
 
@@ -59,11 +74,54 @@ def main(argv: Sequence[str], interrupts: Interrupts) -> int:
     options = make_parser().parse(argv)
     if options.resume and options.force:
         raise ConfigError("--resume goes on with a run and --force overwrites it: give one of them.")
+    if options.seeds is not None:
+        return _seeds(argv, options, interrupts)
     if options.resume and options.initialize_from:
         raise ConfigError("--resume goes on with a run's own weights: leave out --initialize-from.")
     with contextlib.ExitStack() as held:  # nobody else trains the run before this has ended
         training = (_resumed if options.resume else _started)(options, interrupts, held)
         return interrupts.exit_code if interrupts.requested() else _test(training, options, interrupts)
+
+
+def _seeds(argv: Sequence[str], options: argparse.Namespace, interrupts: Interrupts) -> int:
+    """A run for each seed, in processes of their own, then a table of their tests."""
+    values = chosen_length(config_values(options))
+    if "seed" in values.get("training", {}):
+        raise ConfigError("--seed and --seeds say the same: give one of them.")
+    if options.parallel > 1 and "base_port" in values.get("environment", {}):
+        raise ConfigError("--base-port is for one run at a time: leave it out, and free ports are found.")
+    if options.resume and not options.run_id:
+        raise ConfigError("--resume needs --run-id: what the names of the runs begin with.")
+    name = options.run_id or timed_name(build_config(starting_values(options.preset, values)).environment.target)
+    runs = {seed: RunFolder(folder_of(options.results_dir, f"{name}-seed{seed}")) for seed in options.seeds}
+    if not options.resume:
+        for run in runs.values():
+            check_free(options.results_dir, run.path.name, force=options.force)
+    states = {seed: state_of(run, values) if options.resume else "new" for seed, run in runs.items()}
+    if "new" in states.values():
+        starting_values(options.preset, values)  # wrong values are told before anything is started
+    words = without(argv, {"--seeds": True, "--parallel": True, "--run-id": True, "--resume": False, "--force": False})
+    tasks = []
+    for seed, run in runs.items():
+        command = ["--run-id", run.path.name]
+        if states[seed] == "new":  # one that was stopped before its first checkpoint has left a folder
+            again = ["--force"] if options.force or run.config.is_file() else []
+            command = ["agents.train", *command, "--seed", str(seed), *again, *words]
+        elif states[seed] == "unfinished":
+            command = ["agents.train", *command, "--resume", *without(words, {"--initialize-from": True})]
+        elif states[seed] == "untested":
+            command = ["agents.evaluate", *command, "--results-dir", str(options.results_dir)]
+        if states[seed] != "finished":
+            tasks.append(SeedRun(seed, run, ["-m", *command]))
+    code = run_seeds(tasks, options.parallel, interrupts)
+    results = results_of(runs)
+    if results:
+        sys.stdout.write(f"\n{results_table(results)}\n")
+    if missing := [str(seed) for seed in runs if seed not in {result.seed for result in results}]:
+        again = [*without(argv, {"--run-id": True, "--resume": False, "--force": False})]
+        resume = shlex.join(["--run-id", name, "--resume", *again])
+        _say(f"not finished: seed{'s' * (len(missing) > 1)} {', '.join(missing)}; go on with: {PROGRAM} {resume}")
+    return interrupts.exit_code if interrupts.requested() else code
 
 
 def _started(options: argparse.Namespace, interrupts: Interrupts, held: contextlib.ExitStack) -> Training:

@@ -16,14 +16,14 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from statistics import median
 
-from measure import RESULTS, RUNS, Contender, Curve, Row, ShouldStop, measure_all, read_rows, run, seeds, versions
+from measure import RESULTS, RUNS, Contender, Curve, Row, ShouldStop, measure_all, read_rows, run, versions
 
-from agents.cli.commandline import run_command
+from agents.cli.commandline import run_command, seed_list
 from agents.settings.config import load_config
 from agents.storage.history import read_history
 from agents.system.interrupts import Interrupts
+from agents.training.seeds import SeedResult, results_table
 
 PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "mlagents-envs")
 
@@ -57,23 +57,10 @@ def read_curve(folder: Path) -> Curve:
     return curve
 
 
-def table(rows: Sequence[Row]) -> str:
-    lines = ["| seed | mean | deviation | minimum | success | seconds |", "|---|---|---|---|---|---|"]
-    for row in sorted(rows, key=lambda row: row["seed"]):
-        test = row["test"]
-        rate = "" if test["success_rate"] is None else f"{test['success_rate']:.1%}"
-        lines.append(
-            f"| {row['seed']} | {test['mean']:.3f} | {test['deviation']:.3f} | {test['minimum']:.3f} | {rate} "
-            f"| {row['seconds']} |"
-        )
-    means = [row["test"]["mean"] for row in rows]
-    return "\n".join([*lines, f"\nmedian {median(means):.3f}, worst {min(means):.3f} of {len(means)} seeds"])
-
-
 def main(argv: Sequence[str], interrupts: Interrupts) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", help="of the results file")
-    parser.add_argument("--seeds", type=seeds, default=[0, 1, 2], help="0-2, or 0,3,7")
+    parser.add_argument("--seeds", type=seed_list, default=[0, 1, 2], help="0-2, or 0,3,7")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side; seconds are then not comparable")
     parser.add_argument("--runs-dir", type=Path, default=RUNS, help="where the runs lie")
     words = [*argv, "--"]
@@ -82,7 +69,8 @@ def main(argv: Sequence[str], interrupts: Interrupts) -> int:
     path = RESULTS / f"{options.name}.jsonl"
     measure = partial(train, options.name, arguments, options.runs_dir)
     measure_all([Contender(path, arguments, measure)], options.seeds, interrupts, options.jobs)
-    sys.stdout.write(table(read_rows(path)) + "\n")
+    results = [SeedResult(row["seed"], row["test"], row["seconds"]) for row in read_rows(path)]
+    sys.stdout.write(results_table(results) + "\n")
     return 0
 
 

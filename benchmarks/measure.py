@@ -146,9 +146,3 @@ def machine() -> str:
 
 def versions(*packages: str) -> dict[str, str]:
     return {package: version(package) for package in packages}
-
-
-def seeds(text: str) -> list[int]:
-    """`0-4` or `0,3,7`."""
-    first, dash, last = text.partition("-")
-    return list(range(int(first), int(last) + 1)) if dash else [int(part) for part in text.split(",")]

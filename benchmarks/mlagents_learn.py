@@ -25,8 +25,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from measure import RESULTS, machine, seeds
+from measure import RESULTS, machine
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from agents.cli.commandline import seed_list
 
 ROOT = Path(__file__).parents[1]
 CONFIG = Path("benchmarks/mlagents_learn.yaml")
@@ -141,7 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--venv", type=Path, required=True, help="folder of the trainer's environment")
     parser.add_argument("--python", default="python3.10", help="to create it; ML-Agents asks for 3.10.1 to 3.10.12")
-    parser.add_argument("--seeds", type=seeds, default=[0], help="0-2, or 0,3,7")
+    parser.add_argument("--seeds", type=seed_list, default=[0], help="0-2, or 0,3,7")
     parser.add_argument("--steps", type=int, default=100_000, help="agent steps after which a run is interrupted")
     parser.add_argument("--minutes", type=float, default=45, help="or after this time")
     parser.add_argument("--base-port", type=int, default=5005, help="of the trainer; must be free")

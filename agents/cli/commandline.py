@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import UnionType
@@ -187,6 +187,37 @@ def whole_number_from(least: int) -> Callable[[str], int]:
         return int(text)
 
     return whole_number
+
+
+def seed_list(text: str) -> tuple[int, ...]:
+    """An argument that is seeds: `0-2` or `0,3,7`."""
+    first, dash, last = text.partition("-")
+    try:
+        found = tuple(range(int(first), int(last) + 1)) if dash else tuple(map(int, text.split(",")))
+    except ValueError:
+        found = ()
+    if not found or len(set(found)) < len(found) or min(found) < 0:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected different seeds, as 0-2 or 0,3,7.")
+    return found
+
+
+def without(argv: Sequence[str], options: Mapping[str, bool]) -> list[str]:
+    """A command line as it was typed, but for these options.
+
+    Args:
+        options: by name, whether a value follows.
+    """
+    kept: list[str] = []
+    words = iter(argv)
+    for word in words:
+        name, equals, _ = _dashed(word).partition("=")
+        if name in ENV_ARGS:
+            return [*kept, word, *words]
+        if name not in options:
+            kept.append(word)
+        elif options[name] and not equals:
+            next(words, None)
+    return kept
 
 
 def run_command(command: Callable[[Interrupts], int], program: str) -> NoReturn:

@@ -124,6 +124,13 @@ def read_about(path: Path) -> dict[str, Any]:
     return about
 
 
+def read_counters(path: Path) -> tuple[int, int]:
+    """Agent steps and episodes that it has learned from. Raises `CheckpointError`."""
+    _verify(path, [STATE])
+    counters = _read_state(path)["agent"]
+    return counters["steps"], counters["episodes"]
+
+
 def restore_weights(path: Path, agent: DQNAgent) -> None:
     """Puts the checkpoint's network into an agent. Raises `CheckpointError` as `restore_checkpoint`."""
     _verify(path, [TENSORS])

@@ -115,10 +115,15 @@ def new_run_of(target: str, results_dir: Path) -> RunFolder:
     Raises:
         ConfigError: no folder can be made there.
     """
-    stem = f"{name_of(target)}-{datetime.now():%Y%m%d-%H%M%S}"
+    stem = timed_name(target)
     # Runs that begin in the same second race for a name: whoever makes the folder has it.
     paths = (results_dir / (stem if number == 1 else f"{stem}-{number}") for number in itertools.count(1))
     return RunFolder(next(path for path in paths if make_folder(path)))
+
+
+def timed_name(target: str) -> str:
+    """The environment and the time."""
+    return f"{name_of(target)}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def name_of(target: str) -> str:

@@ -18,7 +18,14 @@ from agents.metrics.curves import Metrics
 from agents.metrics.progress import Console
 from agents.metrics.summary import Summaries
 from agents.settings.config import Config, ConfigError, save_config
-from agents.storage.checkpoint import CheckpointError, find_checkpoint, read_about, restore_checkpoint, save_checkpoint
+from agents.storage.checkpoint import (
+    CheckpointError,
+    find_checkpoint,
+    read_about,
+    read_counters,
+    restore_checkpoint,
+    save_checkpoint,
+)
 from agents.storage.provenance import note_start
 from agents.storage.runs import RunFolder
 from agents.system.interrupts import Interrupts
@@ -295,6 +302,14 @@ def starts_of(checkpoint: Path) -> int:
     """How often the training of its run was started. Raises `CheckpointError` when it cannot be read."""
     starts: int = _about_of(checkpoint)["starts"]
     return starts
+
+
+def has_ended(config: Config, checkpoint: Path) -> bool:
+    """Whether a run with these settings is at its end with that checkpoint. Raises `CheckpointError`."""
+    about = _about_of(checkpoint)
+    stopping = Stopping(config.training)
+    stopping.load_state_dict(about["stopping"])
+    return stopping.reason(*read_counters(checkpoint), about["seconds"]) is not None
 
 
 def hyperparameters(config: Config) -> dict[str, bool | float | str]:

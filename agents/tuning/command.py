@@ -18,6 +18,7 @@ from agents.cli.commandline import (
     add_config_options,
     add_results_dir,
     config_values,
+    seed_list,
     whole_number_from,
 )
 from agents.settings.config import ConfigError, build_config, merged, preset_names, sections
@@ -62,7 +63,7 @@ def make_parser() -> Parser:
         "most often",
     )
     parser.add_argument(
-        "--seeds", type=_seeds, metavar="A-B", help="seeds of each trial, 0-2 or 0,3,7; default: --seed"
+        "--seeds", type=seed_list, metavar="A-B", help="seeds of each trial, 0-2 or 0,3,7; default: --seed"
     )
     parser.add_argument(
         "--pruner",
@@ -182,18 +183,6 @@ def _resumed(options: argparse.Namespace) -> tuple[Path, Plan]:
         raise ConfigError("--resume goes on with what the study was asked for: give --study and --trials only.")
     folder = folder_of(options.results_dir, options.study, "study")
     return folder, load_plan(folder)
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    """`0-2` or `0,3,7`."""
-    first, dash, last = text.partition("-")
-    try:
-        found = tuple(range(int(first), int(last) + 1)) if dash else tuple(map(int, text.split(",")))
-    except ValueError:
-        found = ()
-    if not found or len(set(found)) < len(found) or min(found) < 0:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected different seeds, as 0-2 or 0,3,7.")
-    return found
 
 
 def _command(folder: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium
 import pytest
 
-from agents.settings.config import Config, load_config
+from agents.settings.config import Config, load_config, load_preset
 from agents.storage.history import column, read_history
 from agents.storage.provenance import read_starts
 from agents.storage.runs import RunFolder
@@ -24,7 +24,8 @@ from tests.agents.commands import TRAIN, TUNE, Command, Result, call, snapshot
 
 #: A training of three evaluations on CartPole.
 CARTPOLE = (
-    *("--env", "CartPole-v1", "--steps", "300", "--evaluation.every", "100", "--evaluation.every-episodes", "2"),
+    *("--env", "CartPole-v1", "--steps", "300", "--evaluation.every", "100", "--evaluation.every-episodes", "1"),
+    *("--evaluation.policy", "best"),
     *("--learner.learning-starts", "50", "--learner.batch-size", "16", "--network.hidden", "16"),
     *("--search", "learner.learning_rate=1e-4..1e-2:log", "--search", "learner.n_step=1,3"),
 )
@@ -90,13 +91,14 @@ def test_a_study_of_cartpole(here: Path, capsys: pytest.CaptureFixture[str]) -> 
         }
         assert (config.training.steps, config.learner.batch_size, ends(run)) == (300, 16, ["steps"])
         assert len(evaluations(run)) == 3
-        assert outcome.score == max(evaluations(run))  # CartPole's preset: evaluation.policy best
+        assert outcome.score == max(evaluations(run))
         assert sorted(path.name for path in run.checkpoints.glob("step-*"))[-1] == "step-000000300"
     assert "mean of the best evaluation in training" in said
     best = found[0]
     assert said.index(f"{best.score:.3f}  ") < said.index("best settings: runs/tune-CartPole-v1/best.yaml")
     # The first trial has the preset's own value of what is searched, where that is searched.
-    assert load_config(runs(folder)[0].config).learner.learning_rate == 1e-3
+    preset = load_preset("cartpole")["learner"]["learning_rate"]
+    assert load_config(runs(folder)[0].config).learner.learning_rate == preset
 
     # The preset trains, with the best trial's settings.
     training = ("--preset", "runs/tune-CartPole-v1/best.yaml", "--run-id", "again", "--steps", "60")

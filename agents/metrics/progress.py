@@ -43,23 +43,26 @@ class Bar:
 
 
 class Console(Bar):
-    """A bar with score, loss and epsilon, and lines above it on stdout.
+    """A bar with score, loss and level of exploration, and lines above it on stdout.
 
     Args:
+        level: what that is: epsilon, or temperature.
         label: in front of the bar; with one, there are no lines.
     """
 
-    def __init__(self, total: int | None, unit: str, *, initial: int = 0, label: str = "") -> None:
+    def __init__(self, total: int | None, unit: str, level: str, *, initial: int = 0, label: str = "") -> None:
         super().__init__(total, unit, initial=initial, name=label, keep=not label)
+        self._level = level
         self._has_lines = not label
 
     def summary(self, summary: Summary) -> None:
         loss = "-" if summary.loss is None else f"{summary.loss:.4g}"
-        self._bar.set_postfix_str(f"score {summary.score:.3g} loss {loss} eps {summary.level:.3g}", refresh=False)
+        level = f"{self._level} {summary.level:.3g}"
+        self._bar.set_postfix_str(f"score {summary.score:.3g} loss {loss} {level}", refresh=False)
         self.lines(
             [
                 f"episode {summary.episodes:,} | step {summary.steps:,} | score {summary.score:.3f} | loss {loss} | "
-                f"epsilon {summary.level:.3f} | {summary.steps_per_second:,.0f} steps/s"
+                f"{self._level} {summary.level:.3f} | {summary.steps_per_second:,.0f} steps/s"
             ]
         )
 

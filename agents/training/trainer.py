@@ -161,7 +161,8 @@ class Training:
         with contextlib.ExitStack() as stack:
             metrics = self._metrics = Metrics(self.run.path, self._resumed_at, self._seconds)
             limit = settings.steps or settings.episodes or None
-            bar = Console(limit, unit, initial=self._count(unit), label=self._label)
+            level = "epsilon" if self.config.exploration.kind == "epsilon" else "temperature"
+            bar = Console(limit, unit, level, initial=self._count(unit), label=self._label)
             console = stack.enter_context(contextlib.closing(bar))
             stack.enter_context(contextlib.closing(self._evaluator))
             about, model = self._about(), model_summary(self.agent.network)

@@ -452,3 +452,10 @@ def test_the_replay_begins_with_demonstrations(results: Path, tmp_path: Path) ->
     run = play(results, *words, "--replay.demonstrations", str(tmp_path / "mine.npz"), "--steps", "30")
     demonstrated = sum(len(episode.actions) for episode in by_hand)
     assert demonstrated < len(restored(run).replay) <= demonstrated + 30
+
+
+def test_a_temperature_is_called_one(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    play(results, *WITNESS, "--steps", "100")
+    assert "| epsilon 0." in capsys.readouterr().out
+    play(results, *WITNESS, "--steps", "100", "--learner.backup", "soft", "--exploration.kind", "soft", "--force")
+    assert "| temperature 0." in capsys.readouterr().out

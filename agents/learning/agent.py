@@ -136,15 +136,21 @@ class DQNAgent:
 
     def q_values(self, rows: Steps) -> npt.NDArray[np.float32]:
         """float32 [N, total] of each row's observation."""
+        return self._values_by(self.network, rows)
+
+    def choose(self, rows: Steps, epsilon: float, rng: np.random.Generator) -> npt.NDArray[np.int32]:
+        """Actions for deciding rows in tests, without any memory: epsilon-greedy, greedy at 0. int32 [N, branches]."""
+        # An agent for tests only has one network, into which the right weights were loaded.
+        uses_target = self._learning and self.config.evaluation.network == "target"
+        q = self._values_by(self.target_network if uses_target else self.network, rows)
+        return epsilon_greedy(q, self.layout.flat_mask(rows.mask), epsilon, self.layout, rng)
+
+    def _values_by(self, network: QNetwork, rows: Steps) -> npt.NDArray[np.float32]:
         if len(rows) == 0:
             return np.zeros((0, self.layout.total), np.float32)
         with torch.inference_mode():
-            values: npt.NDArray[np.float32] = self.network(self._tensors(self.inputs(rows.obs))).cpu().numpy()
+            values: npt.NDArray[np.float32] = network(self._tensors(self.inputs(rows.obs))).cpu().numpy()
         return values
-
-    def choose(self, rows: Steps, epsilon: float, rng: np.random.Generator) -> npt.NDArray[np.int32]:
-        """Actions for deciding rows without any memory: epsilon-greedy, greedy at 0. int32 [N, branches]."""
-        return epsilon_greedy(self.q_values(rows), self.layout.flat_mask(rows.mask), epsilon, self.layout, rng)
 
     def lose_open_episodes(self) -> int:
         """The environment was reset: episodes that did not end never will. Returns how many transitions that costs."""

@@ -264,6 +264,11 @@ class EvaluationConfig(Section):
     policy: Literal["final", "best"] = Field(
         "final", description="what is tested; best: of the evaluations in training"
     )
+    network: Literal["online", "target"] = Field(
+        "online",
+        description="whose actions are tested, played and exported; target: the target network's, which with "
+        "learner.target polyak is an average of the latest online ones",
+    )
     success_score: Annotated[float | None, Optional] = Field(
         None, description="an episode with at least this score is a success"
     )

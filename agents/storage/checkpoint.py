@@ -132,17 +132,21 @@ def read_counters(path: Path) -> tuple[int, int]:
 
 
 def restore_weights(path: Path, agent: DQNAgent) -> None:
-    """Puts the checkpoint's network into an agent. Raises `CheckpointError` as `restore_checkpoint`."""
+    """Puts the network that `evaluation.network` asks for into an agent for tests. Raises `CheckpointError`."""
+    _restore_network(path, agent, "target" if agent.config.evaluation.network == "target" else "network")
+
+
+def _restore_network(path: Path, agent: DQNAgent, name: str) -> None:
     _verify(path, [TENSORS])
     try:
-        _load_network(_read_tensors(path)["network"], agent)
+        _load_network(_read_tensors(path)[name], agent)
     except MALFORMED as error:
         raise _misfit(path, error) from None
 
 
 def initialize_from(path: Path, agent: DQNAgent) -> None:
     """A new agent begins with the checkpoint's network, and its target with the same. Raises `CheckpointError`."""
-    restore_weights(path, agent)
+    _restore_network(path, agent, "network")
     agent.target_network.load_state_dict(agent.network.state_dict())
 
 

@@ -169,6 +169,28 @@ def test_a_new_agent_begins_with_the_weights_of_another(saved: Path) -> None:
         assert torch.equal(after.target_network.state_dict()[name], values)
 
 
+@pytest.mark.parametrize("network", ["online", "target"])
+def test_a_test_plays_the_network_that_is_asked_for(network: str, saved: Path) -> None:
+    """Live, and from a checkpoint into an agent for tests only; what training begins with stays the online one."""
+    evaluation = CONFIG.evaluation.model_copy(update={"network": network})
+    config = CONFIG.model_copy(update={"evaluation": evaluation})
+    with open_training() as bridge:
+        rows = bridge.reset(3).deciding
+        live, new = DQNAgent(bridge.spec, config), DQNAgent(bridge.spec, config)
+        tested = DQNAgent(bridge.spec, config, learning=False)
+    restore_checkpoint(saved, live)
+    with torch.no_grad():
+        live.target_network.advantage.bias += torch.arange(live.layout.total) * 1000.0  # it prefers the last action
+    path = save_checkpoint(saved.parent / "other", live, "best", {"score": 1.0})
+    restore_weights(path, tested)
+    last = np.array([[size - 1 for size in live.layout.sizes]] * len(rows))
+    for agent in (live, tested):
+        found = agent.choose(rows, 0.0, np.random.default_rng(0))
+        assert (found == last).all() == (network == "target")
+    initialize_from(path, new)
+    assert torch.equal(new.network.advantage.bias, live.network.advantage.bias)
+
+
 # ---- a damaged one
 
 

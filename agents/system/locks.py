@@ -7,11 +7,14 @@ import errno
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 #: Windows keeps others from reading what is locked, so that is a byte far behind the name of the holder.
 PLACE = 1 << 30
+#: How often the name of a holder is looked for, and after how many seconds each time.
+LOOKS, LOOK_SECONDS = 20, 0.1
 #: A file system may have no locks, for instance one of another machine.
 IMPOSSIBLE = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
@@ -31,7 +34,7 @@ def lock(path: Path) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         if not _locked(descriptor):
-            raise HeldError(path.read_text(encoding="utf-8", errors="replace").strip() or "another process")
+            raise HeldError(_holder(path))
         with contextlib.suppress(OSError):  # a full disk
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
@@ -41,6 +44,15 @@ def lock(path: Path) -> Iterator[None]:
             _unlock(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _holder(path: Path) -> str:
+    """Who holds it, who may have got it this moment and not have written its name yet."""
+    for _ in range(LOOKS):
+        time.sleep(LOOK_SECONDS)
+        if name := path.read_text(encoding="utf-8", errors="replace").strip():
+            return name
+    return "another process"
 
 
 if sys.platform == "win32":

@@ -105,7 +105,7 @@ def _seeds(argv: Sequence[str], options: argparse.Namespace, interrupts: Interru
     for seed, run in runs.items():
         command = ["--run-id", run.path.name]
         if states[seed] == "new":  # one that was stopped before its first checkpoint has left a folder
-            again = ["--force"] if options.force or run.config.is_file() else []
+            again = ["--force"] if options.force or run.path.exists() else []
             command = ["agents.train", *command, "--seed", str(seed), *again, *words]
         elif states[seed] == "unfinished":
             command = ["agents.train", *command, "--resume", *without(words, {"--initialize-from": True})]
@@ -113,15 +113,21 @@ def _seeds(argv: Sequence[str], options: argparse.Namespace, interrupts: Interru
             command = ["agents.evaluate", *command, "--results-dir", str(options.results_dir)]
         if states[seed] != "finished":
             tasks.append(SeedRun(seed, run, ["-m", *command]))
-    code = run_seeds(tasks, options.parallel, interrupts)
-    results = results_of(runs)
+    codes = run_seeds(tasks, options.parallel, interrupts)
+    # Of the others there may be results from before this command.
+    done = [seed for seed in runs if states[seed] == "finished" or codes.get(seed) == 0]
+    results = results_of({seed: runs[seed] for seed in done})
     if results:
         sys.stdout.write(f"\n{results_table(results)}\n")
     if missing := [str(seed) for seed in runs if seed not in {result.seed for result in results}]:
-        again = [*without(argv, {"--run-id": True, "--resume": False, "--force": False})]
-        resume = shlex.join(["--run-id", name, "--resume", *again])
-        _say(f"not finished: seed{'s' * (len(missing) > 1)} {', '.join(missing)}; go on with: {PROGRAM} {resume}")
-    return interrupts.exit_code if interrupts.requested() else code
+        again = without(argv, {"--run-id": True, "--resume": False, "--force": False})
+        how, more = "go on with", ["--resume", *again]
+        if options.force:  # what was not overwritten yet must not be taken for finished
+            rest = without(again, {"--seeds": True})
+            how, more = "begin again with", ["--force", "--seeds", ",".join(missing), *rest]
+        words = ["--run-id", name, *more]
+        _say(f"not finished: seed{'s' * (len(missing) > 1)} {', '.join(missing)}; {how}: {PROGRAM} {shlex.join(words)}")
+    return interrupts.exit_code if interrupts.requested() else next(filter(None, codes.values()), 0)
 
 
 def _started(options: argparse.Namespace, interrupts: Interrupts, held: contextlib.ExitStack) -> Training:

@@ -74,23 +74,23 @@ def state_of(run: RunFolder, values: dict[str, Any]) -> State:
         return "unfinished"
 
 
-def run_seeds(runs: Sequence[SeedRun], parallel: int, interrupts: Interrupts) -> int:
+def run_seeds(runs: Sequence[SeedRun], parallel: int, interrupts: Interrupts) -> dict[int, int]:
     """Starts them in their order, so many at a time; a signal is passed on to those that are there.
 
     One that fails does not keep the others from being trained, unless nobody reads the output any more.
 
     Returns:
-        The exit code of the first one that failed, or 0.
+        The exit codes by seed, in the order in which they ended; those that were not started have none.
     """
     waiting = deque(runs)
     running: dict[int, psutil.Popen] = {}
     readers: list[Thread] = []
-    code = 0
+    codes: dict[int, int] = {}
     told = False
     with interrupts.held(), contextlib.ExitStack() as stack:
         stack.callback(end_children)  # none is left but after a failure here
         while True:
-            if interrupts.requested() or code == BROKEN_PIPE:
+            if interrupts.requested() or BROKEN_PIPE in codes.values():
                 waiting.clear()
             if not waiting and not running:
                 break
@@ -104,11 +104,11 @@ def run_seeds(runs: Sequence[SeedRun], parallel: int, interrupts: Interrupts) ->
             for seed, process in list(running.items()):
                 if process.poll() is not None:
                     del running[seed]
-                    code = code or process.returncode
+                    codes[seed] = process.returncode if process.returncode >= 0 else 128 - process.returncode
             time.sleep(POLL)
     for reader in readers:
         reader.join()
-    return code if code >= 0 else 128 - code
+    return codes
 
 
 def _start(item: SeedRun, readers: list[Thread], *, apart: bool) -> psutil.Popen:
@@ -119,9 +119,13 @@ def _start(item: SeedRun, readers: list[Thread], *, apart: bool) -> psutil.Popen
         apart: repeat its output line by line with its run's name in front; otherwise it has the terminal to itself.
     """
     pipe = subprocess.PIPE if apart else None
-    group = 0 if os.name == "posix" else None
     process = psutil.Popen(
-        [sys.executable, *item.command], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, process_group=group
+        [sys.executable, *item.command],
+        stdin=subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=pipe,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"} if apart else None,
+        process_group=0 if os.name == "posix" else None,
     )
     if apart:
         for source, target in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
@@ -131,9 +135,11 @@ def _start(item: SeedRun, readers: list[Thread], *, apart: bool) -> psutil.Popen
 
 
 def _repeat(source: IO[bytes], target: TextIO, name: str) -> None:
+    """UTF-8 in; out in what the target has, with a `?` for what it does not have."""
     with source, contextlib.suppress(OSError):  # nobody reads any more: neither do we, and the run ends by that
         for line in source:
-            target.write(f"{name} | {line.decode(errors='replace').rstrip()}\n")
+            said = line.decode(errors="replace").rstrip()
+            target.write(f"{name} | {said.encode(target.encoding, 'replace').decode(target.encoding)}\n")
             target.flush()
 
 

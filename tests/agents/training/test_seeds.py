@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import re
 import shlex
@@ -36,7 +38,7 @@ def notes() -> list[str]:
     return Path("notes").read_text().splitlines()
 
 
-def started(runs: Sequence[SeedRun], parallel: int) -> tuple[int, Interrupts]:
+def started(runs: Sequence[SeedRun], parallel: int) -> tuple[dict[int, int], Interrupts]:
     with Interrupts("program") as interrupts:
         return run_seeds(runs, parallel, interrupts), interrupts
 
@@ -49,39 +51,52 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_in_turn_each_waits_for_the_one_before(here: Path) -> None:
     code = "note('begin'); time.sleep(0.2); note('end')"
-    assert started(programs(here, code, code, code), 1)[0] == 0
+    assert started(programs(here, code, code, code), 1)[0] == {0: 0, 1: 0, 2: 0}
     assert notes() == ["begin", "end"] * 3
 
 
 def test_side_by_side_as_many_as_asked_for(here: Path) -> None:
     """The first two wait for each other; the third for one of them."""
     meet = "note('here')\nwhile pathlib.Path('notes').read_text().count('here') < 2: time.sleep(0.01)\nnote('left')"
-    assert started(programs(here, meet, meet, "note('last')"), 2)[0] == 0
+    assert started(programs(here, meet, meet, "note('last')"), 2)[0] == {0: 0, 1: 0, 2: 0}
     assert notes()[:2] == ["here", "here"]
     assert notes().index("last") > notes().index("left")
 
 
 def test_side_by_side_each_line_has_its_name(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     talk = "print('a\\nb'); sys.stderr.write('oh\\n')"
-    assert started(programs(here, talk, talk), 2)[0] == 0
+    assert started(programs(here, talk, talk), 2)[0] == {0: 0, 1: 0}
     out, err = capfd.readouterr()
     assert sorted(out.splitlines()) == ["run0 | a", "run0 | b", "run1 | a", "run1 | b"]
     assert sorted(err.splitlines()) == ["run0 | oh", "run1 | oh"]
 
 
+def test_side_by_side_a_terminal_of_another_encoding_shows_what_it_can(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.TextIOWrapper(io.BytesIO(), encoding="cp949", newline="\n")
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setenv("PYTHONIOENCODING", "cp949")
+    talk = "print('\\uac00 \\xe9', flush=True)\ntime.sleep(0.1)\nprint('end')"
+    assert started(programs(here, talk), 2)[0] == {0: 0}
+    shown.seek(0)
+    assert shown.read() == "run0 | \uac00 ?\nrun0 | end\n"
+
+
 def test_one_that_fails_does_not_stop_the_others(here: Path) -> None:
-    assert started(programs(here, "note(0); sys.exit(3)", "note(1); sys.exit(4)", "note(2)"), 1)[0] == 3
+    runs = programs(here, "note(0); sys.exit(3)", "note(1); sys.exit(4)", "note(2)")
+    assert started(runs, 1)[0] == {0: 3, 1: 4, 2: 0}
     assert notes() == ["0", "1", "2"]
 
 
 def test_when_nobody_reads_the_output_the_others_do_not_begin(here: Path) -> None:
-    assert started(programs(here, "sys.exit(141)", "note(1)"), 1)[0] == 141
+    assert started(programs(here, "sys.exit(141)", "note(1)"), 1)[0] == {0: 141}
     assert not Path("notes").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_one_that_is_killed_has_the_code_that_shells_show(here: Path) -> None:
-    assert started(programs(here, "os.kill(os.getpid(), signal.SIGKILL)", "note(1)"), 1)[0] == 137
+    assert started(programs(here, "os.kill(os.getpid(), signal.SIGKILL)", "note(1)"), 1)[0] == {0: 137, 1: 0}
     assert notes() == ["1"]
 
 
@@ -99,8 +114,8 @@ note('here')
 while pathlib.Path('notes').read_text().count('here') < 2: time.sleep(0.01)
 """
     asks = f"{wait}os.kill(os.getppid(), {number})\ntime.sleep(60)"
-    code, interrupts = started(programs(here, asks, f"{wait}time.sleep(60)", "note('late')"), 2)
-    assert (code, interrupts.received) == (128 + number, number)
+    codes, interrupts = started(programs(here, asks, f"{wait}time.sleep(60)", "note('late')"), 2)
+    assert (codes, interrupts.received) == (dict.fromkeys(range(2), 128 + number), number)
     assert notes() == ["here", "here", f"{int(number)}", f"{int(number)}"]
 
 
@@ -199,3 +214,27 @@ def test_seeds_are_stopped_and_go_on(
     done = call(TRAIN, [*more, "--resume"], capsys)
     assert (done.code, done.out.splitlines()[-1]) == (0, summary)
     assert files == {path: os.stat(path).st_mtime_ns for path in files}
+
+
+def test_results_of_before_are_not_those_of_runs_that_could_not_be_overwritten(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for what this process starts
+    assert call(TRAIN, [*WORDS, "--steps", "30", "--seeds", "1"], capsys).code == 0
+    wrong = call(TRAIN, [*WORDS, "--steps", "30", "--seeds", "1", "--force", "--network.observations", "no"], capsys)
+    assert (wrong.code, wrong.out) == (2, "")
+    again = f"begin again with: python -m agents.train --run-id a --force --seeds 1 {shlex.join(COUNTER)}"
+    assert wrong.error.startswith(f"not finished: seed 1; {again}")
+    assert "--seeds" not in wrong.error.partition("--seeds 1")[2]
+
+
+def test_a_seed_that_was_killed_before_it_wrote_anything_is_begun(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for what this process starts
+    run = RunFolder(here / "runs" / "a-seed1")
+    with contextlib.ExitStack() as stack:
+        run.path.mkdir(parents=True)
+        stack.enter_context(run.held())
+    assert call(TRAIN, [*WORDS, "--steps", "30", "--seeds", "1", "--resume"], capsys).code == 0
+    assert read_history(run.path, "test")

@@ -1,7 +1,7 @@
 """Charts as SVG text: lines with bands, bars, and strips of dots.
 
-Colours are the classes `c0` to `c7` of whatever page they stand in (`agents/reporting/charts.css`), so that they follow
-its light or dark mode. Every text is escaped. Sizes are in the chart's own units, which the page scales.
+Colours are the classes `c0` to `c7` of whatever page they stand in (`agents/reporting/templates/charts.css`), so that
+they follow its light or dark mode. Every text is escaped. Sizes are in the chart's own units, which the page scales.
 """
 
 from __future__ import annotations

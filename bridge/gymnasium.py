@@ -360,7 +360,12 @@ class GymnasiumBridge(Bridge):
                 continue
             for name, key in self._metrics:
                 if key in info:
-                    add(name, row, info[key])
+                    try:
+                        add(name, row, info[key])
+                    except (TypeError, ValueError):
+                        raise DataError(
+                            f"{self.spec.name}: info[{key!r}] is {info[key]!r}, expected a number."
+                        ) from None
             if step_type[row] == StepType.LAST and EPISODE_METRICS in info:
                 for name, value in self._numbers_of(info[EPISODE_METRICS]).items():
                     add(name, row, value)

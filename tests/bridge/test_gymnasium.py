@@ -406,6 +406,14 @@ def test_metrics_that_are_no_numbers_are_refused() -> None:
             bridge.step([[0]])
 
 
+def test_an_entry_of_info_that_is_no_number_is_refused() -> None:
+    with (
+        connect(own("TellsNonsense", metrics=["episode_metrics"])) as bridge,
+        pytest.raises(DataError, match=r"info\['episode_metrics'\] is \{'height': 'tall'\}, expected a number\.$"),
+    ):
+        bridge.reset()
+
+
 # Pictures and ends
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from measure import RESULTS, RUNS, Contender, Curve, Row, ShouldStop, measure_all, read_rows, run, versions
 
-from agents.cli.commandline import run_command, seed_list
+from agents.cli.commandline import run_command, seed_list, whole_number_from
 from agents.settings.config import load_config
 from agents.storage.history import read_history
 from agents.system.interrupts import Interrupts
@@ -61,7 +61,9 @@ def main(argv: Sequence[str], interrupts: Interrupts) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", help="of the results file")
     parser.add_argument("--seeds", type=seed_list, default=[0, 1, 2], help="0-2, or 0,3,7")
-    parser.add_argument("--jobs", type=int, default=1, help="runs side by side; seconds are then not comparable")
+    parser.add_argument(
+        "--jobs", type=whole_number_from(1), default=1, help="runs side by side; seconds are then not comparable"
+    )
     parser.add_argument("--runs-dir", type=Path, default=RUNS, help="where the runs lie")
     words = [*argv, "--"]
     options = parser.parse_args(words[: words.index("--")])

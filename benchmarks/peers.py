@@ -21,7 +21,7 @@ from typing import Any
 
 from measure import RESULTS, RUNS, Contender, Row, ShouldStop, measure_all, run, versions
 
-from agents.cli.commandline import run_command, seed_list
+from agents.cli.commandline import run_command, seed_list, whole_number_from
 from agents.system.interrupts import Interrupts
 
 PACKAGES = ("stable-baselines3", "torch", "numpy", "gymnasium", "mujoco")
@@ -139,11 +139,12 @@ def train(name: str, arguments: Mapping[str, Any], runs_dir: Path, seed: int, sh
 
 def add_measuring(parser: argparse.ArgumentParser) -> None:
     """What is measured, how, and where results and runs lie."""
+    count = whole_number_from(1)
     parser.add_argument("env", help="gymnasium id")
     parser.add_argument("--seeds", type=seed_list, default=[0, 1, 2, 3, 4], help="0-4, or 0,3,7")
-    parser.add_argument("--steps", type=int, required=True, help="agent steps of training")
-    parser.add_argument("--every", type=int, required=True, help="agent steps between evaluations")
-    parser.add_argument("--episodes", type=int, default=20, help="of an evaluation")
+    parser.add_argument("--steps", type=count, required=True, help="agent steps of training")
+    parser.add_argument("--every", type=count, required=True, help="agent steps between evaluations")
+    parser.add_argument("--episodes", type=count, default=20, help="of an evaluation")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the results files lie")
     parser.add_argument("--runs-dir", type=Path, default=RUNS, help="where the runs lie")
 

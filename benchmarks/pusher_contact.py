@@ -72,6 +72,8 @@ def main() -> None:
             parser.error(
                 f"{options.runs_dir} has no tested run {name}-seed...: run benchmarks/learning.py {name} first."
             )
+        if any("touched" not in said for seed in found for said in seed):
+            parser.error(f"runs {name}-seed... say nothing of contacts: expected envs.pusher:PusherContact-v4.")
     sys.stdout.write(table(runs) + "\n")
 
 

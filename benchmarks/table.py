@@ -18,7 +18,7 @@ from statistics import median
 
 from measure import Curve, Row, read_rows
 
-from agents.cli.commandline import run_command
+from agents.cli.commandline import run_command, whole_number_from
 from agents.settings.config import ConfigError
 from agents.system.interrupts import Interrupts
 
@@ -98,7 +98,7 @@ def _notes(rows: Sequence[Row], threshold: float | None, held: int) -> list[str]
 
 def add_goal(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threshold", type=float, help="mean score of an evaluation to be reached")
-    parser.add_argument("--held", type=int, default=3, help="evaluations in a row that reach it")
+    parser.add_argument("--held", type=whole_number_from(1), default=3, help="evaluations in a row that reach it")
 
 
 def main(argv: Sequence[str], interrupts: Interrupts) -> int:  # noqa: ARG001 - a signal just ends it

@@ -18,6 +18,7 @@ import pytest
 
 from agents.settings.config import ConfigError, load_config
 from agents.storage.history import read_history
+from agents.system.interrupts import Interrupts
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--steps", "600", "--every", "200", "--episodes", "2")
@@ -112,6 +113,22 @@ def test_a_drawing_is_a_file_of_its_own(script: Script, tmp_path: Path) -> None:
     line = script("plot")._line(path, 0, seconds=True)
     assert (line.x.tolist(), line.y.tolist()) == ([2, 4, 6, 8, 12], [2, 11, 8, 9, 10])
     assert (line.low[0], line.high[0]) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("learning", ("a", "--jobs", "0")),
+        ("peers", ("sb3-dqn", "CartPole-v1", "--steps", "100", "--every", "0")),
+        ("table", ("a.jsonl", "--held", "0")),
+    ],
+)
+def test_a_count_of_nothing_is_refused(
+    script: Script, name: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Interrupts(name) as interrupts, pytest.raises(SystemExit):
+        script(name).main(words, interrupts)
+    assert f"argument {words[-2]}: found '0', expected a whole number from 1." in capsys.readouterr().err
 
 
 def run(name: str, *words: str | Path, results: Path) -> subprocess.CompletedProcess[str]:

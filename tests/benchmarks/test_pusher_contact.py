@@ -66,3 +66,13 @@ def test_a_name_without_runs_is_refused(
     with pytest.raises(SystemExit):
         benchmark.main()
     assert "has no tested run plain-seed" in capsys.readouterr().err
+
+
+def test_runs_of_another_environment_are_refused(
+    benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path, "pusher-seed0", "step-1", {})
+    monkeypatch.setattr(sys, "argv", ["pusher_contact.py", "pusher", "--runs-dir", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        benchmark.main()
+    assert "runs pusher-seed... say nothing of contacts" in capsys.readouterr().err

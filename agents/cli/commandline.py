@@ -19,11 +19,10 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 from agents.cli.messages import shown_messages
 from agents.settings.config import ConfigError, preset_names, sections
 from agents.storage.checkpoint import CheckpointError
-from agents.system.interrupts import Interrupts, end_children
+from agents.system.interrupts import BROKEN_PIPE, Interrupts, end_children
 from bridge import BridgeError, LaunchError, UsageError
 
 USAGE_ERROR = 2
-BROKEN_PIPE = 128 + 13  # what a shell shows for a program that wrote to a closed pipe
 RESULTS_DIR = Path("runs")
 #: Options whose value is the rest of the line.
 ENV_ARGS = ("--env-args", "--environment.env-args")

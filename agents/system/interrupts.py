@@ -15,6 +15,8 @@ import psutil
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 #: Seconds after which a signal that was not held ends the process, whatever became of its exception.
 GRACE = 5
+#: Exit code of a program whose output nobody reads any more, as a shell shows it.
+BROKEN_PIPE = 128 + 13
 
 
 class Interrupts:

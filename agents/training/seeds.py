@@ -22,14 +22,12 @@ from agents.settings.resolve import resumed_config
 from agents.storage.checkpoint import CheckpointError, find_checkpoint
 from agents.storage.history import read_history
 from agents.storage.runs import RunFolder
-from agents.system.interrupts import Interrupts, end_children
+from agents.system.interrupts import BROKEN_PIPE, Interrupts, end_children
 from agents.training.session import checkpoint_to_test, result_file
 from agents.training.trainer import has_ended
 
 #: Of a run: nothing to go on with; to be resumed; trained, but its test has no result; all done.
 State = Literal["new", "unfinished", "untested", "finished"]
-#: Exit code of a program whose output nobody reads any more.
-BROKEN_PIPE = 128 + 13
 #: Seconds between two looks at the runs.
 POLL = 0.05
 

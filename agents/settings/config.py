@@ -180,7 +180,8 @@ class LearnerConfig(Section):
         "included (Haarnoja et al. 2018; Christodoulou 2019)",
     )
     temperature: Positive = Field(0.1, description="soft: temperature of the softmax, at first where it is learned")
-    entropy_target: Annotated[Fraction | None, Optional] = Field(
+    # No temperature has all of that entropy, or none: it would grow, or fall, until floats end.
+    entropy_target: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, Optional] = Field(
         None,
         description="soft: the temperature is learned such that the policy has this part of the uniform one's entropy; "
         "none: it stays",

@@ -116,6 +116,12 @@ def test_what_does_not_go_together_is_refused() -> None:
     assert refused({"learner": {"entropy_target": 0.3}}) == message.format("learner.entropy_target")
 
 
+@pytest.mark.parametrize(("target", "expected"), [(0, "greater than 0"), (1, "less than 1")])
+def test_an_entropy_that_no_temperature_has_is_refused(target: int, expected: str) -> None:
+    said = refused({"learner": {"backup": "soft", "entropy_target": target}})
+    assert said == f"learner.entropy_target: found {target}, expected {expected}."
+
+
 @pytest.mark.parametrize("text", ["{gridSize: 7", "gridSize", "7"])
 def test_a_mapping_that_is_none_is_refused(text: str) -> None:
     assert refused({"environment": {"env_params": text}}).startswith(f"environment.env_params: {text}")

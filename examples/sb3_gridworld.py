@@ -32,7 +32,7 @@ TEST_SEED = 1_000_000
 
 
 class GoalProduct(BaseFeaturesExtractor):
-    """The encoded half-size picture once per goal, the others 0: the network of our own preset.
+    """The encoded half-size picture once per goal, the others 0: our encoder `small` with goal `product`.
 
     SB3's own extractor appends the goal's two numbers to 256 features of the picture, and 50,000 steps are too few to
     find out what they are for.
@@ -90,7 +90,7 @@ def make(algorithm: str, envs: VecEnv, seed: int) -> BaseAlgorithm:
         gamma=0.9,
         gradient_steps=envs.num_envs,  # after every fourth step of all agents: an update per four agent steps
         target_update_interval=1000,
-        exploration_fraction=0.6,  # as long as our own preset explores, and to the same end
+        exploration_fraction=0.6,
         exploration_final_eps=0.1,
         policy_kwargs=policy,
         seed=seed,

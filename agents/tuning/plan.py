@@ -66,7 +66,7 @@ class Plan:
     def config_of(self, labels: Mapping[str, Label], seed: int) -> Config:
         """A trial's configuration. Raises `ConfigError` when the values do not fit together."""
         values = merged(self.config.model_dump(), nested(self.space, labels))
-        return build_config(merged(values, {"training": {**values["training"], "seed": seed}}))
+        return build_config(merged(values, {"training": {"seed": seed}}))
 
     def preset_of(self, labels: Mapping[str, Label]) -> Config:
         """A trial's configuration without what belongs to the runs of a study: seed, and what checkpoints hold."""

@@ -69,8 +69,8 @@ class Range:
         return label
 
     def __str__(self) -> str:
-        scale = ":log" if self.log else f":{self.step:g}" if self.step else ""
-        return f"{self.low:g}..{self.high:g}{scale}"
+        scale = ":log" if self.log else f":{self.step}" if self.step else ""
+        return f"{self.low}..{self.high}{scale}"
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,12 @@ def test_the_space_that_nobody_gives_is_the_documented_one() -> None:
     assert [f"{path}={words}" for path, words in DEFAULT.items() if f"    {path}={words}\n" not in text] == []
 
 
+def test_ranges_that_differ_in_a_late_digit_read_differently() -> None:
+    """A study that goes on compares what was asked for as text."""
+    assert str(Range(1234567, 2345678)) == "1234567..2345678"
+    assert str(Range(0.1, 1.0, step=0.05)) == "0.1..1.0:0.05"
+
+
 def test_a_setting_that_is_given_is_not_searched() -> None:
     given = {"learner": {"n_step": "3"}}
     assert default_words(given).keys() == DEFAULT.keys() - {"learner.n_step"}

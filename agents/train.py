@@ -25,8 +25,6 @@ from agents.cli.commandline import (
     add_train_options,
     config_values,
     run_command,
-    seed_list,
-    whole_number_from,
     without,
 )
 from agents.learning.agent import DQNAgent
@@ -55,17 +53,9 @@ def make_parser() -> Parser:
         initialize_from="begin with the weights of another run: its id, its folder, or the folder of one of its "
         "checkpoints",
         force="overwrite the run of --run-id",
-    )
-    group = parser.add_argument_group("several seeds")
-    group.add_argument(
-        "--seeds",
-        type=seed_list,
-        metavar="A-B",
-        help="train a run for each of these, 0-4 or 0,3,7, named RUN-ID-seed0 and so on, and compare their tests; with "
-        "--resume those that are not finished",
-    )
-    group.add_argument(
-        "--parallel", type=whole_number_from(1), default=1, metavar="N", help="with --seeds: runs side by side (1)"
+        seeds="train a run for each of these, 0-4 or 0,3,7, named RUN-ID-seed0 and so on, and compare their tests; "
+        "with --resume those that are not finished",
+        parallel="with --seeds: runs side by side (1)",
     )
     return parser
 

@@ -54,6 +54,8 @@ def make_parser() -> Parser:
         resume="check what the run of --run-id would go on with",
         initialize_from="as for agents.train; not looked at here",
         force="as for agents.train; nothing is overwritten here",
+        seeds="as for agents.train; all are alike here",
+        parallel="as for agents.train; nothing is trained here",
     )
     return parser
 

@@ -114,7 +114,9 @@ def add_checkpoint_option(parser: Parser, verb: str) -> None:
     )
 
 
-def add_train_options(parser: Parser, *, resume: str, initialize_from: str, force: str) -> None:
+def add_train_options(
+    parser: Parser, *, resume: str, initialize_from: str, force: str, seeds: str, parallel: str
+) -> None:
     """All options of training, for each command that takes them, with the help of those that mean something else
     there.
     """
@@ -128,6 +130,9 @@ def add_train_options(parser: Parser, *, resume: str, initialize_from: str, forc
         help=f"name of a preset or a YAML file; default: by the environment ({', '.join(preset_names())})",
     )
     add_config_options(parser, TRAIN_OPTIONS, list(sections()))
+    group = parser.add_argument_group("several seeds")
+    group.add_argument("--seeds", type=seed_list, metavar="A-B", help=seeds)
+    group.add_argument("--parallel", type=whole_number_from(1), default=1, metavar="N", help=parallel)
 
 
 def add_config_options(parser: Parser, short: dict[str, str], only: Sequence[str]) -> None:

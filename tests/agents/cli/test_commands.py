@@ -65,14 +65,15 @@ def test_cartpole_from_any_folder_twice_at_once(tmp_path: Path) -> None:
     assert all(re.fullmatch(r"CartPole-v1-\d{8}-\d{6}(-2)?", run.path.name) for run in runs)
     lines = results[0].out.splitlines()
     assert re.fullmatch(r"run runs/CartPole-v1-[\d-]+ \| preset cartpole \| CartPole-v1 \| device \w+", lines[0])
-    assert lines[1:4] == [
+    assert lines[1:5] == [
         "body.0             80  Linear(in_features=4, out_features=16, bias=True)",
+        "body.1             32  LayerNorm((16,), eps=1e-05, elementwise_affine=True, bias=True)",
         "advantage          34  Linear(in_features=16, out_features=2, bias=True)",
-        "total             114  parameters",
+        "total             146  parameters",
     ]
-    assert re.fullmatch(r"replay: 100,000 observations, [\d.]+ MiB", lines[4])
-    assert lines[5] == "curves: tensorboard --logdir runs"
-    *episodes, header, found, actions, saved = lines[6:]
+    assert re.fullmatch(r"replay: 100,000 observations, [\d.]+ MiB", lines[5])
+    assert lines[6] == "curves: tensorboard --logdir runs"
+    *episodes, header, found, actions, saved = lines[7:]
     assert [shape_of(line) for line in episodes[-2:]] == [
         "episode 0 | step 0 | score 0 | loss 0 | epsilon 0 | 0 steps/s"
     ] * 2
@@ -184,7 +185,7 @@ def test_a_terminal_has_a_bar_below_whole_lines(tmp_path: Path) -> None:
     assert lines[0].startswith("run runs/c | preset cartpole")
     kinds = ("episode ", "evaluation at step ")
     (bar,) = [index for index, line in enumerate(lines) if line.startswith("100%|")]
-    assert all(line.startswith(kinds) for line in lines[6:bar])
+    assert all(line.startswith(kinds) for line in lines[7:bar])
     assert all("%|" not in line for line in lines[:bar])
     assert [line.split()[0] for line in lines[bar + 1 :] if line] == ["test", "mean", "actions", "saved"]
     assert "test:   0%" in said

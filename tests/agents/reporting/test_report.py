@@ -198,7 +198,7 @@ def test_configurations_are_compared(page: Page, runs: Path) -> None:
     assert differences[0] == ["Setting", "cart", "cart-fast", "Meaning"]
     assert [row[:3] for row in differences[1:]] == [
         ["training.seed", "1, 2", "0"],
-        ["learner.learning_rate", "0.001", "0.01"],
+        ["learner.learning_rate", "0.002", "0.01"],
     ]
     assert len(settings) > 60
     assert ["replay.capacity", "500", "500"] in [row[:3] for row in settings]

@@ -20,6 +20,7 @@ import torch
 
 from agents.learning.agent import DQNAgent
 from agents.storage.checkpoint import (
+    FORMAT,
     CheckpointError,
     find_checkpoint,
     initialize_from,
@@ -321,7 +322,9 @@ def test_two_files_swapped_are_found(checkpoint: Path) -> None:
     assert "is damaged" in refusal(checkpoint)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"format": 1}', '{"format": 1, "sha256": 5}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "{}", f'{{"format": {FORMAT}}}', f'{{"format": {FORMAT}, "sha256": 5}}']
+)
 def test_a_manifest_that_is_none_is_found(text: str, checkpoint: Path) -> None:
     (checkpoint / "manifest.json").write_text(text)
     assert "cannot be read" in refusal(checkpoint)
@@ -330,7 +333,7 @@ def test_a_manifest_that_is_none_is_found(text: str, checkpoint: Path) -> None:
 def test_another_format_is_told(checkpoint: Path) -> None:
     manifest = json.loads((checkpoint / "manifest.json").read_text())
     (checkpoint / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
-    assert "has format 99, expected 1" in refusal(checkpoint)
+    assert f"has format 99, expected {FORMAT}" in refusal(checkpoint)
 
 
 def sign(checkpoint: Path) -> None:

@@ -140,10 +140,14 @@ class DQNAgent:
 
     def choose(self, rows: Steps, epsilon: float, rng: np.random.Generator) -> npt.NDArray[np.int32]:
         """Actions for deciding rows in tests, without any memory: epsilon-greedy, greedy at 0. int32 [N, branches]."""
-        # An agent for tests only has one network, into which the right weights were loaded.
-        uses_target = self._learning and self.config.evaluation.network == "target"
-        q = self._values_by(self.target_network if uses_target else self.network, rows)
+        q = self._values_by(self.tested_network, rows)
         return epsilon_greedy(q, self.layout.flat_mask(rows.mask), epsilon, self.layout, rng)
+
+    @property
+    def tested_network(self) -> QNetwork:
+        """Whose actions `choose` takes (`evaluation.network`); an agent for tests only has no other one."""
+        uses_target = self._learning and self.config.evaluation.network == "target"
+        return self.target_network if uses_target else self.network
 
     def _values_by(self, network: QNetwork, rows: Steps) -> npt.NDArray[np.float32]:
         if len(rows) == 0:
@@ -253,10 +257,6 @@ class DQNAgent:
     def weights(self) -> dict[str, Any]:
         """What acting needs: tensors by name."""
         return self.network.state_dict()
-
-    def load_weights(self, weights: dict[str, Any]) -> None:
-        """Raises `RuntimeError` when they are another network's."""
-        self.network.load_state_dict(weights)
 
     def tensors(self) -> dict[str, Any]:
         """Networks and optimiser: nested dicts of tensors and numbers."""

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from agents.learning.agent import DQNAgent
+from agents.learning.networks import QNetwork
 from agents.system.files import sha256
 
 FORMAT = 2
@@ -132,26 +133,31 @@ def read_counters(path: Path) -> tuple[int, int]:
 
 
 def restore_weights(path: Path, agent: DQNAgent) -> None:
-    """Puts the network that `evaluation.network` asks for into an agent for tests. Raises `CheckpointError`."""
-    _restore_network(path, agent, "target" if agent.config.evaluation.network == "target" else "network")
+    """Puts the network that `evaluation.network` asks for into the one that the agent is tested with.
+
+    Raises:
+        CheckpointError: as `restore_checkpoint`.
+    """
+    name = "target" if agent.config.evaluation.network == "target" else "network"
+    _restore_network(path, name, agent.tested_network)
 
 
-def _restore_network(path: Path, agent: DQNAgent, name: str) -> None:
+def _restore_network(path: Path, name: str, network: QNetwork) -> None:
     _verify(path, [TENSORS])
     try:
-        _load_network(_read_tensors(path)[name], agent)
+        _load_network(_read_tensors(path)[name], network)
     except MALFORMED as error:
         raise _misfit(path, error) from None
 
 
 def initialize_from(path: Path, agent: DQNAgent) -> None:
     """A new agent begins with the checkpoint's network, and its target with the same. Raises `CheckpointError`."""
-    _restore_network(path, agent, "network")
+    _restore_network(path, "network", agent.network)
     agent.target_network.load_state_dict(agent.network.state_dict())
 
 
-def _load_network(weights: dict[str, Any], agent: DQNAgent) -> None:
-    expected = agent.weights()
+def _load_network(weights: dict[str, Any], network: QNetwork) -> None:
+    expected = network.state_dict()
     for name in sorted({*weights, *expected}):
         shapes = [tuple(item[name].shape) if name in item else "missing" for item in (weights, expected)]
         if shapes[0] != shapes[1]:
@@ -159,7 +165,7 @@ def _load_network(weights: dict[str, Any], agent: DQNAgent) -> None:
                 f"{name} is {shapes[0]} there, expected {shapes[1]}: the same network settings and the same "
                 "observations and actions of the environment are needed."
             )
-    agent.load_weights(weights)
+    network.load_state_dict(weights)
 
 
 def restore_checkpoint(path: Path, agent: DQNAgent) -> int:
@@ -176,7 +182,7 @@ def restore_checkpoint(path: Path, agent: DQNAgent) -> int:
         _verify(path, [REPLAY])
     try:
         tensors, state = _read_tensors(path), _read_state(path)["agent"]
-        _load_network(tensors["network"], agent)
+        _load_network(tensors["network"], agent.network)
         agent.load_tensors(tensors)
         lost = 0
         if not has_replay:

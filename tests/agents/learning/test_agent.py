@@ -508,7 +508,7 @@ def test_the_target_begins_as_a_copy() -> None:
 
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(RuntimeError, match="size mismatch"):
-        small_agent(SPEC).load_weights(small_agent(behavior(branches=(4,))).weights())
+        small_agent(SPEC).load_tensors(small_agent(behavior(branches=(4,))).tensors())
 
 
 def test_an_agent_for_tests_only_has_no_replay() -> None:

@@ -184,12 +184,17 @@ def test_a_test_plays_the_network_that_is_asked_for(network: str, saved: Path) -
         live.target_network.advantage.bias += torch.arange(live.layout.total) * 1000.0  # it prefers the last action
     path = save_checkpoint(saved.parent / "other", live, "best", {"score": 1.0})
     restore_weights(path, tested)
+    online = live.network.advantage.bias.clone()
+    with torch.no_grad():  # it has gone on, and is tested with the checkpoint all the same
+        live.target_network.advantage.bias -= torch.arange(live.layout.total) * 2000.0
+        live.network.advantage.bias += 1.0
+    restore_weights(path, live)
     last = np.array([[size - 1 for size in live.layout.sizes]] * len(rows))
     for agent in (live, tested):
         found = agent.choose(rows, 0.0, np.random.default_rng(0))
         assert (found == last).all() == (network == "target")
     initialize_from(path, new)
-    assert torch.equal(new.network.advantage.bias, live.network.advantage.bias)
+    assert torch.equal(new.network.advantage.bias, online)
 
 
 # ---- a damaged one

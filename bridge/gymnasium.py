@@ -674,6 +674,8 @@ def _unknown_id(target: str) -> str:
     known = sorted(gymnasium.registry)
     if name.startswith("ALE/") or "NoFrameskip" in name:
         hint = "for Atari, pip install \"gymnasium[atari]\" and ask for 'ale_py:ALE/Pong-v5'"
+    elif name.startswith("MinAtar/"):
+        hint = f"for MinAtar, pip install minatar and ask for 'envs.minatar:{name}'"
     elif near := difflib.get_close_matches(name, known, n=1):
         hint = f"did you mean {near[0]!r}?"
     else:

@@ -224,9 +224,10 @@ class DQNAgent:
     def _soft_value(self, q_target_t: Tensor, q_online_t: Tensor | None, mask_t: Tensor) -> Tensor:
         """`soft_value` of the batch [batch]; the temperature follows the entropy of the policy that it has."""
         temperature = self._temperature.value
-        log_policy_t = self._ops.log_policy(q_target_t if q_online_t is None else q_online_t, mask_t, temperature)
-        self._temperature.follow(entropy(log_policy_t), self._ops.largest_entropy(mask_t))
-        return soft_value(self._ops, q_target_t, log_policy_t, temperature)
+        policy_t = self._ops.policy(q_target_t if q_online_t is None else q_online_t, mask_t, temperature)
+        entropy_t = entropy(policy_t)
+        self._temperature.follow(entropy_t, self._ops.largest_entropy(mask_t))
+        return soft_value(self._ops, q_target_t, policy_t, entropy_t, temperature)
 
     def _follow_target(self, unit: str, count: int) -> None:
         """A hard copy whenever `count` has passed another multiple of the period."""

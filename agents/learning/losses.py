@@ -33,13 +33,13 @@ class BranchOps:
             return allowed.argmax(dim=1, keepdim=True)
         return self._by_branch(allowed).argmax(dim=2)
 
-    def log_policy(self, q: Tensor, mask: Tensor, temperature: Tensor) -> Tensor:
-        """log softmax of q / temperature over the allowed actions of each branch, [batch, branches, widest]."""
-        return self._by_branch((q / temperature).masked_fill(~mask, -torch.inf)).log_softmax(dim=2)
+    def policy(self, q: Tensor, mask: Tensor, temperature: Tensor) -> Tensor:
+        """softmax of q / temperature over the allowed actions of each branch, [batch, branches, widest]."""
+        return self._by_branch((q / temperature).masked_fill(~mask, -torch.inf)).softmax(dim=2)
 
-    def expected_value(self, q: Tensor, log_policy: Tensor) -> Tensor:
+    def expected_value(self, q: Tensor, policy: Tensor) -> Tensor:
         """Q of a policy's actions [batch]: the mean over branches of its expectations."""
-        return (log_policy.exp() * q[:, self._index]).sum(dim=2).mean(dim=1)
+        return (policy * q[:, self._index]).sum(dim=2).mean(dim=1)
 
     def largest_entropy(self, mask: Tensor) -> Tensor:
         """That of the uniform policy over the allowed actions [batch]: the mean over branches, nats."""
@@ -51,16 +51,16 @@ class BranchOps:
         return padded
 
 
-def entropy(log_policy: Tensor) -> Tensor:
+def entropy(policy: Tensor) -> Tensor:
     """Of a policy [batch, branches, widest]: the mean over branches [batch], nats."""
-    of_branches: Tensor = torch.special.entr(log_policy.exp()).sum(dim=2)
+    of_branches: Tensor = torch.special.entr(policy).sum(dim=2)
     return of_branches.mean(dim=1)
 
 
-def soft_value(ops: BranchOps, q_target_t: Tensor, log_policy_t: Tensor, temperature: Tensor) -> Tensor:
+def soft_value(ops: BranchOps, q_target_t: Tensor, policy_t: Tensor, entropy_t: Tensor, temperature: Tensor) -> Tensor:
     """What the next state is worth to a policy that is also paid for its entropy, [batch] (SAC for discrete actions,
     arXiv 1910.07207, with the policy that maximises it: softmax of Q over the temperature)."""
-    return ops.expected_value(q_target_t, log_policy_t) + temperature * entropy(log_policy_t)
+    return ops.expected_value(q_target_t, policy_t) + temperature * entropy_t
 
 
 def bootstrap_value(ops: BranchOps, q_target_t: Tensor, q_online_t: Tensor | None, mask_t: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from bridge import ObsSpec
 ENCODERS = {
     "nature": ((32, 8, 4), (64, 4, 2), (64, 3, 1)),  # Mnih et al. 2015
     "simple": ((16, 8, 4), (32, 4, 2)),  # ML-Agents' vis_encode_type "simple"
+    "minatar": ((16, 3, 1),),  # Young and Tian 2019, for images of ten by ten cells
     "small": ((16, 4, 2), (32, 4, 2)),  # for images of about 40 pixels, such as a halved GridWorld
     "keypoints": ((16, 4, 2), (32, 4, 2)),  # the same, ending in a SpatialSoftmax
 }

@@ -137,10 +137,11 @@ class NetworkConfig(Section):
     observations: Words = Field(
         ("all",), description="which observations are used: sensor names, or image, vector, goal, all"
     )
-    encoder: Literal["nature", "simple", "small", "keypoints"] = Field(
+    encoder: Literal["nature", "simple", "minatar", "small", "keypoints"] = Field(
         "simple",
         description="convolutions of images: nature = 32 8/4, 64 4/2, 64 3/1; simple = 16 8/4, 32 4/2; "
-        "small = 16 4/2, 32 4/2; keypoints = small, then each channel's position in the image instead of its pixels",
+        "minatar = 16 3/1; small = 16 4/2, 32 4/2; keypoints = small, then each channel's position in the image "
+        "instead of its pixels",
     )
     downsample: PositiveCount = Field(1, description="images: every n-th pixel of every n-th row is used")
     goal: Literal["gate", "product", "concat"] = Field(

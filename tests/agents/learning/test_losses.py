@@ -152,7 +152,8 @@ def test_the_loss_is_the_mean_over_the_batch(kind: str) -> None:
 def test_the_soft_value_is_temperature_times_logsumexp_of_its_own_values(case: Case, temperature: float) -> None:
     """The closed form, per branch over the allowed actions, when the values that count are those that choose."""
     warmth = torch.tensor(temperature)
-    found = soft_value(case.ops, case.q, case.ops.log_policy(case.q, case.mask, warmth), warmth)
+    policy = case.ops.policy(case.q, case.mask, warmth)
+    found = soft_value(case.ops, case.q, policy, entropy(policy), warmth)
     for row in range(len(case.q)):
         expected = []
         for values, allowed in zip(case.split(case.q, row), case.split(case.mask, row), strict=True):
@@ -165,17 +166,17 @@ def test_the_soft_value_is_temperature_times_logsumexp_of_its_own_values(case: C
 @given(case=cases(), temperature=st.floats(0.05, 5.0))
 def test_double_soft_values_are_chosen_by_one_network_and_counted_by_the_other(case: Case, temperature: float) -> None:
     warmth = torch.tensor(temperature)
-    log_policy = case.ops.log_policy(case.online, case.mask, warmth)
-    found = soft_value(case.ops, case.q, log_policy, warmth)
-    entropies = entropy(log_policy)
+    policy = case.ops.policy(case.online, case.mask, warmth)
+    entropies = entropy(policy)
+    found = soft_value(case.ops, case.q, policy, entropies, warmth)
     for row in range(len(case.q)):
         worth, randomness = [], []
         lists = zip(*(case.split(values, row) for values in (case.q, case.online, case.mask)), strict=True)
         for counting, choosing, allowed in lists:
             weights = np.array([np.exp(v / temperature) if a else 0.0 for v, a in zip(choosing, allowed, strict=True)])
-            policy = weights / weights.sum()
-            worth.append(policy @ np.array(counting))
-            randomness.append(-sum(p * np.log(p) for p in policy if p > 0))
+            chances = weights / weights.sum()
+            worth.append(chances @ np.array(counting))
+            randomness.append(-sum(p * np.log(p) for p in chances if p > 0))
         assert entropies[row].item() == pytest.approx(np.mean(randomness), abs=1e-4)
         assert found[row].item() == pytest.approx(np.mean(worth) + temperature * np.mean(randomness), abs=1e-3)
 
@@ -184,12 +185,13 @@ def test_double_soft_values_are_chosen_by_one_network_and_counted_by_the_other(c
 @given(case=cases())
 def test_a_cold_soft_value_is_the_plain_one(case: Case) -> None:
     cold = torch.tensor(1e-6)
-    found = soft_value(case.ops, case.q, case.ops.log_policy(case.online, case.mask, cold), cold)
+    policy = case.ops.policy(case.online, case.mask, cold)
+    found = soft_value(case.ops, case.q, policy, entropy(policy), cold)
     torch.testing.assert_close(found, bootstrap_value(case.ops, case.q, case.online, case.mask), atol=1e-4, rtol=0)
 
 
 @settings(deadline=None)
 @given(case=cases())
 def test_the_largest_entropy_is_that_of_a_hot_policy(case: Case) -> None:
-    log_policy = case.ops.log_policy(case.q, case.mask, torch.tensor(1e6))
-    torch.testing.assert_close(entropy(log_policy), case.ops.largest_entropy(case.mask), atol=1e-4, rtol=0)
+    policy = case.ops.policy(case.q, case.mask, torch.tensor(1e6))
+    torch.testing.assert_close(entropy(policy), case.ops.largest_entropy(case.mask), atol=1e-4, rtol=0)

@@ -21,10 +21,10 @@ MASK[:, 1] = False
 def followed(temperature: Temperature, updates: int) -> float:
     """After so many updates, the part of the largest entropy that the policy over `Q` has."""
     for _ in range(updates):
-        log_policy = OPS.log_policy(Q, MASK, temperature.value)
-        temperature.follow(entropy(log_policy), OPS.largest_entropy(MASK))
-    log_policy = OPS.log_policy(Q, MASK, temperature.value)
-    return (entropy(log_policy).mean() / OPS.largest_entropy(MASK).mean()).item()
+        policy = OPS.policy(Q, MASK, temperature.value)
+        temperature.follow(entropy(policy), OPS.largest_entropy(MASK))
+    policy = OPS.policy(Q, MASK, temperature.value)
+    return (entropy(policy).mean() / OPS.largest_entropy(MASK).mean()).item()
 
 
 @pytest.mark.parametrize("start", [0.001, 100.0])

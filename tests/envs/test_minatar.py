@@ -1,0 +1,37 @@
+"""MinAtar's games through the bridge: planes of true and false are images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bridge import EnvSpec, UsageError, connect
+from bridge.contract import BridgeContract
+
+CHANNELS = {"Asterix": 4, "Breakout": 4, "Freeway": 7, "Seaquest": 10, "SpaceInvaders": 6}
+
+
+class TestBreakout(BridgeContract):
+    env_spec = EnvSpec("gym", "envs.minatar:MinAtar/Breakout-v1", {"num_envs": 2}, seed=3)
+
+
+@pytest.mark.parametrize("game", CHANNELS)
+def test_a_game_is_an_image_of_its_planes(game: str) -> None:
+    with connect(EnvSpec("gym", f"envs.minatar:MinAtar/{game}-v1")) as bridge:
+        (image,) = bridge.spec.observations
+        (rows,) = bridge.reset(seed=5).obs
+    assert (image.kind, image.shape) == ("image", (CHANNELS[game], 10, 10))
+    assert set(np.unique(rows)) == {0, 255}
+
+
+def test_breakout_shows_its_paddle_and_its_wall() -> None:
+    with connect(EnvSpec("gym", "envs.minatar:MinAtar/Breakout-v1")) as bridge:
+        ((planes,),) = bridge.reset(seed=5).obs
+    paddle, wall = np.argwhere(planes[0]), np.argwhere(planes[3])
+    assert paddle.tolist() == [[9, 4]]
+    assert wall.tolist() == [[row, column] for row in (1, 2, 3) for column in range(10)]
+
+
+def test_without_the_module_it_is_named() -> None:
+    with pytest.raises(UsageError, match=r"pip install minatar and ask for 'envs\.minatar:MinAtar/Asterix-v9'"):
+        connect(EnvSpec("gym", "MinAtar/Asterix-v9"))

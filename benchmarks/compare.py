@@ -18,7 +18,7 @@ from functools import partial
 
 from learning import train
 from measure import Contender, measure_all
-from peers import PEERS, add_measuring, peer_of
+from peers import PEERS, add_measuring, file_name, peer_of
 from table import add_goal, table_of
 
 from agents.cli.commandline import run_command
@@ -30,7 +30,7 @@ def ours(options: argparse.Namespace, more: Sequence[str]) -> Contender:
     episodes = str(options.episodes)
     arguments = ["--env", options.env, "--steps", str(options.steps), "--evaluation.every", str(options.every)]
     arguments += ["--evaluation.every-episodes", episodes, "--evaluation.episodes", episodes, *more]
-    path = options.results / f"{options.env}.{options.label}.jsonl"
+    path = options.results / f"{file_name(options.env)}.{options.label}.jsonl"
     return Contender(path, arguments, partial(train, path.stem, arguments, options.runs_dir))
 
 

@@ -42,14 +42,29 @@ LUNAR_LANDER: Settings = {
     "exploration_final_eps": 0.1,
     "net_arch": [256, 256],
 }
+MINATAR: Settings = {
+    "learning_rate": 2.5e-4,
+    "batch_size": 32,
+    "buffer_size": 100_000,
+    "learning_starts": 5000,
+    "gamma": 0.99,
+    "target_update_interval": 1000,
+    "train_freq": 1,
+    "gradient_steps": 1,
+    "exploration_steps": 100_000,
+    "exploration_final_eps": 0.1,
+    "convolutions": [[16, 3, 1]],
+    "net_arch": [128],
+}
 #: Algorithm and settings by peer and environment; an environment that is not there has the library's defaults.
 #:
-#: `sb3-dqn` has those of rl-baselines3-zoo (hyperparams/dqn.yml; LunarLander's were published for v2). `sb3-sac` has
-#: the library's defaults, `sb3-td3` these and the noise 0.1 of its paper, without which it would hardly explore.
-#: `sb3-dqn-seed-a` has the actions and the settings of our preset `seed-a`, but for the loss: SB3's is Huber's.
+#: `sb3-dqn` has those of rl-baselines3-zoo (hyperparams/dqn.yml; LunarLander's were published for v2), in MinAtar those
+#: of its paper (arXiv 1903.03176) but for the optimiser, which is SB3's Adam. `sb3-sac` has the library's defaults,
+#: `sb3-td3` these and the noise 0.1 of its paper, without which it would hardly explore. `sb3-dqn-seed-a` has the
+#: actions and the settings of our preset `seed-a`, but for the loss: SB3's is Huber's.
 #:
-#: Of these names `codec`, `exploration_steps`, `net_arch` and `noise` are ours, see `benchmarks/sb3_run.py`; the others
-#: are arguments of the algorithm.
+#: Of these names `codec`, `convolutions`, `exploration_steps`, `net_arch` and `noise` are ours, see
+#: `benchmarks/sb3_run.py`; the others are arguments of the algorithm.
 PEERS: Mapping[str, tuple[str, Mapping[str, Settings]]] = {
     "sb3-dqn": (
         "DQN",
@@ -82,6 +97,7 @@ PEERS: Mapping[str, tuple[str, Mapping[str, Settings]]] = {
             },
             "LunarLander-v3": LUNAR_LANDER,
             "Acrobot-v1": LUNAR_LANDER,
+            "envs.minatar:MinAtar/Breakout-v1": MINATAR,
         },
     ),
     "sb3-dqn-seed-a": (
@@ -112,13 +128,18 @@ PEERS: Mapping[str, tuple[str, Mapping[str, Settings]]] = {
 ALWAYS: Mapping[str, Settings] = {"sb3-td3": {"noise": 0.1}}
 
 
+def file_name(env: str) -> str:
+    """Of an environment's results: its id without the module that registers it."""
+    return env.rpartition(":")[2].replace("/", "-")
+
+
 def peer_of(name: str, options: argparse.Namespace) -> Contender:
     """A peer, measured as the options of `add_measuring` say."""
     algorithm, published = PEERS[name]
     settings = {**ALWAYS.get(name, {}), **published.get(options.env, {})}
     schedule = {key: getattr(options, key) for key in ("steps", "every", "episodes")}
     arguments = {"algorithm": algorithm, "env": options.env, **schedule, "settings": settings}
-    path = options.results / f"{options.env}.{name}.jsonl"
+    path = options.results / f"{file_name(options.env)}.{name}.jsonl"
     return Contender(path, arguments, partial(train, path.stem, arguments, options.runs_dir))
 
 

@@ -19,10 +19,12 @@ import numpy as np
 import stable_baselines3
 import torch
 from gymnasium import spaces
-from gymnasium.wrappers import TransformAction
+from gymnasium.wrappers import TransformAction, TransformObservation
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import Tensor, nn
 
 from bridge import EnvSpec, connect
 
@@ -30,8 +32,15 @@ Environment = gymnasium.Env[Any, Any]
 
 
 def make_environment(name: str, codec: str | None) -> Environment:
-    """With a codec of ours (`bridge.actions`), of one branch, its actions are those of that codec."""
+    """With a codec of ours (`bridge.actions`), of one branch, its actions are those of that codec.
+
+    Planes of true and false, [H, W, C] as in MinAtar, become the uint8 [C, H, W] that SB3 takes for an image.
+    """
     env = gymnasium.make(name)
+    if env.observation_space.dtype == np.bool_:
+        rows, columns, planes = env.observation_space.shape or ()
+        image = spaces.Box(0, 255, (planes, rows, columns), np.uint8)
+        env = TransformObservation(env, lambda values: values.transpose(2, 0, 1) * np.uint8(255), image)
     if codec is None:
         return env
     with connect(EnvSpec("gym", name, {"codec": codec})) as bridge:
@@ -40,18 +49,46 @@ def make_environment(name: str, codec: str | None) -> Environment:
     return TransformAction(env, lambda action: table[int(action)], spaces.Discrete(size))
 
 
+class Convolutions(BaseFeaturesExtractor):
+    """Of images: (channels, kernel, stride) of each layer, ReLU after each."""
+
+    def __init__(self, space: spaces.Box, layers: list[list[int]]) -> None:
+        parts: list[nn.Module] = []
+        channels = space.shape[0]
+        for size, kernel, stride in layers:
+            parts += [nn.Conv2d(channels, size, kernel, stride), nn.ReLU()]
+            channels = size
+        encode = nn.Sequential(*parts, nn.Flatten())
+        super().__init__(space, features_dim=encode(torch.zeros(1, *space.shape)).shape[1])
+        self.encode = encode
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.encode(images)
+        return features
+
+
 def make_model(task: dict[str, Any], env: Environment) -> BaseAlgorithm:
     """SB3 gives exploration as a part of the training; `exploration_steps` stay the same in one of another length."""
     settings = {name: value for name, value in task["settings"].items() if name != "codec"}
     if "exploration_steps" in settings:
         settings["exploration_fraction"] = min(1.0, settings.pop("exploration_steps") / task["steps"])
-    if "net_arch" in settings:
-        settings["policy_kwargs"] = {"net_arch": settings.pop("net_arch")}
+    policy = {"net_arch": settings.pop("net_arch")} if "net_arch" in settings else {}
+    is_image = "convolutions" in settings
+    if is_image:
+        policy["features_extractor_class"] = Convolutions
+        policy["features_extractor_kwargs"] = {"layers": settings.pop("convolutions")}
     if "noise" in settings:
         size = env.action_space.shape or ()
         settings["action_noise"] = NormalActionNoise(np.zeros(size), np.full(size, settings.pop("noise")))
     algorithm: type[BaseAlgorithm] = getattr(stable_baselines3, task["algorithm"])
-    return algorithm("MlpPolicy", env, seed=task["seed"], device="cpu", **settings)
+    return algorithm(
+        "CnnPolicy" if is_image else "MlpPolicy",
+        env,
+        seed=task["seed"],
+        device="cpu",
+        policy_kwargs=policy or None,
+        **settings,
+    )
 
 
 def score(model: BaseAlgorithm, env: Environment, seed: int) -> float:

@@ -155,7 +155,9 @@ def _layer(graph: Graph, layer: nn.Module, values: str) -> str:
 def _spatial_softmax(graph: Graph, layer: SpatialSoftmax, values: str) -> str:
     """Spelled out in four dimensions: Unity keeps images with their channels last, and reshapes none of them so."""
     sharp = graph.node("Mul", values, graph.constant(_double(layer.sharpness).reshape(1, -1, 1, 1)))
-    lower = graph.node("Sub", sharp, graph.node("ReduceMax", sharp, axes=[2, 3], keepdims=1))
+    preference = _double(layer.preference).reshape(1, -1, layer.height, layer.width)
+    logits = graph.node("Add", sharp, graph.constant(preference))
+    lower = graph.node("Sub", logits, graph.node("ReduceMax", logits, axes=[2, 3], keepdims=1))
     weights = graph.node("Exp", lower)
     total = graph.node("ReduceSum", weights, axes=[2, 3], keepdims=1)
     means = []

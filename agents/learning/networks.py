@@ -16,7 +16,7 @@ ENCODERS = {
     "simple": ((16, 8, 4), (32, 4, 2)),  # ML-Agents' vis_encode_type "simple"
     "minatar": ((16, 3, 1),),  # Young and Tian 2019, for images of ten by ten cells
     "small": ((16, 4, 2), (32, 4, 2)),  # for images of about 40 pixels, such as a halved GridWorld
-    "keypoints": ((16, 4, 2), (32, 4, 2)),  # the same, ending in a SpatialSoftmax
+    "keypoints": ((32, 4, 4), (32, 3, 1)),  # ends in a SpatialSoftmax
 }
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "elu": nn.ELU}
 
@@ -65,6 +65,9 @@ class SpatialSoftmax(nn.Module):
     """Where each channel is active: the mean position under a softmax over its pixels (Levine et al. 2016, section
     5.2; Finn et al. 2016, arXiv 1509.06113), with a learned sharpness per channel.
 
+    Every channel also has a learned direction that it prefers: of several things that look alike, whose mean position
+    would be that of none, each channel can so see another one.
+
     [batch, C, H, W] -> [batch, 2C]: the rows of all channels, then their columns, -1 to 1.
     """
 
@@ -74,11 +77,17 @@ class SpatialSoftmax(nn.Module):
         super().__init__()
         self.height, self.width = height, width
         self.sharpness = nn.Parameter(torch.ones(channels))
+        self.direction = nn.Parameter(torch.randn(channels, 2))  # down, right
         rows, columns = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
         self.register_buffer("positions", torch.stack([rows.flatten(), columns.flatten()], dim=1), persistent=False)
 
+    @property
+    def preference(self) -> Tensor:
+        """What each channel's direction adds to its pixels, [C, H * W]."""
+        return self.direction @ self.positions.T
+
     def forward(self, features: Tensor) -> Tensor:
-        attention = (features.flatten(2) * self.sharpness[:, None]).softmax(dim=2)
+        attention = (features.flatten(2) * self.sharpness[:, None] + self.preference).softmax(dim=2)
         return (attention @ self.positions).transpose(1, 2).flatten(1)
 
 

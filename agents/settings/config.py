@@ -140,8 +140,8 @@ class NetworkConfig(Section):
     encoder: Literal["nature", "simple", "minatar", "small", "keypoints"] = Field(
         "simple",
         description="convolutions of images: nature = 32 8/4, 64 4/2, 64 3/1; simple = 16 8/4, 32 4/2; "
-        "minatar = 16 3/1; small = 16 4/2, 32 4/2; keypoints = small, then each channel's position in the image "
-        "instead of its pixels",
+        "minatar = 16 3/1; small = 16 4/2, 32 4/2; keypoints = 32 4/4, 32 3/1, then each channel's position in the "
+        "image instead of its pixels",
     )
     downsample: PositiveCount = Field(1, description="images: every n-th pixel of every n-th row is used")
     goal: Literal["gate", "product", "concat"] = Field(

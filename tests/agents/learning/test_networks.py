@@ -268,20 +268,36 @@ def test_the_summary_adds_up(build: Callable[[], QNetwork]) -> None:
 # ---- positions instead of pixels
 
 
+def without_directions(layer: SpatialSoftmax) -> SpatialSoftmax:
+    nn.init.zeros_(layer.direction)
+    return layer
+
+
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (0, 6), (4, 0), (2, 3), (3, 5)])
 def test_a_spatial_softmax_says_where_each_channel_is_active(row: int, column: int) -> None:
     features = torch.zeros(2, 3, 5, 7)
     features[1, 2, row, column] = 50.0
-    found = SpatialSoftmax(3, 5, 7)(features)
+    found = without_directions(SpatialSoftmax(3, 5, 7))(features)
     assert found.shape == (2, 6)
     torch.testing.assert_close(found[0], torch.zeros(6))  # everywhere alike: in the middle
     torch.testing.assert_close(found[1, [2, 5]], torch.tensor([row / 2 - 1, column / 3 - 1]))
     torch.testing.assert_close(found[1, [0, 1, 3, 4]], torch.zeros(4))
 
 
+def test_of_things_that_look_alike_a_channel_sees_the_one_in_its_direction() -> None:
+    layer = SpatialSoftmax(3, 5, 7)
+    layer.direction.data = torch.tensor([[0.0, 9.0], [-9.0, 0.0], [0.0, 0.0]])  # right, up, none
+    features = torch.zeros(1, 3, 5, 7)
+    features[..., 0, 1] = features[..., 4, 6] = 50.0
+    points = layer(features).reshape(2, 3).T
+    first, second = torch.tensor([-1.0, -2 / 3]), torch.tensor([1.0, 1.0])
+    torch.testing.assert_close(points, torch.stack([second, first, (first + second) / 2]), atol=1e-4, rtol=0)
+
+
 def test_what_moves_in_the_image_moves_the_keypoints() -> None:
     """By as much as in the image, whatever the weights, as long as it stays off the borders."""
     encode = make(ObsSpec("square", "image", (1, 42, 42)), encoder="keypoints").encoders[0]
+    without_directions(encode[-1])
     images = torch.zeros(3, 1, 42, 42)
     for index, (top, left) in enumerate([(12, 12), (20, 12), (12, 24)]):
         images[index, :, top : top + 4, left : left + 4] = 200.0

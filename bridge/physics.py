@@ -13,7 +13,8 @@ import mujoco
 import numpy as np
 import numpy.typing as npt
 
-from bridge.gymnasium import make_environment, read_options
+from bridge.gymnasium import read_options
+from bridge.gymnasium.making import make_environment
 from bridge.reports import TouchReport
 from bridge.types import EnvSpec
 

@@ -25,7 +25,7 @@ ENTRY_POINTS = frozenset(
 DOORS = {
     "mlagents_envs": ("bridge/unity/",),
     "grpc": ("bridge/unity/", "envs/simulated/", "envs/gridworld/"),
-    "gymnasium": ("bridge/gymnasium.py", "bridge/door/", "envs/pusher"),
+    "gymnasium": ("bridge/gymnasium/", "bridge/door/", "envs/pusher"),
     "stable_baselines3": ("bridge/door/sb3.py",),
     "mujoco": ("bridge/physics.py", "envs/pusher"),
     "onnx": ("agents/exporting/",),
@@ -129,7 +129,7 @@ def found(below: str, *forbidden: str) -> list[str]:
 
 def test_there_is_something_to_read() -> None:
     assert len(sources()) > 10
-    assert found("bridge/gymnasium.py", "gymnasium")
+    assert found("bridge/gymnasium/", "gymnasium")
 
 
 def test_the_bridge_knows_no_agent() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bridge import EnvSpec, UsageError, connect
-from bridge.gymnasium import GymnasiumOptions
+from bridge.gymnasium.options import GymnasiumOptions
 from bridge.options import parse_options
 from bridge.unity.options import UnityOptions
 

@@ -22,7 +22,7 @@ from agents.settings.config import (
     sections,
 )
 from agents.settings.resolve import starting_values
-from bridge.gymnasium import GymnasiumOptions
+from bridge.gymnasium.options import GymnasiumOptions
 from bridge.unity.options import UnityOptions
 
 
@@ -56,7 +56,7 @@ def test_an_unknown_setting_names_the_nearest(values: dict[Any, Any], message: s
 def test_an_unknown_preset_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"unknown preset 'gridwold'; did you mean 'gridworld'\?"):
         load_preset("gridwold")
-    with pytest.raises(ConfigError, match=r"unknown preset 'xyz'; there are cartpole, .*gridworld, .*vector\."):
+    with pytest.raises(ConfigError, match=r"unknown preset 'xyz'; there are acrobot, .*gridworld, .*vector\."):
         load_preset("xyz")
     with pytest.raises(ConfigError, match=r"there is no preset file 'mine\.yaml'"):
         load_preset("mine.yaml")

@@ -190,11 +190,13 @@ def _describe(training: Training) -> None:
     config, agent, run = training.config, training.agent, training.run
     begins = f" | {training.resumed}" if training.resumed else ""
     environment = f"{agent.spec.name}{training.engine}"
+    part = config.learner.relabel
+    relabels = f"goals: {part:.0%} of each batch is relabelled; say so beside the figures\n" if part else ""
     sys.stdout.write(
         f"run {run.path} | preset {config.preset} | {environment} | device {agent.device}{begins}\n"
         f"{summary(agent.network)}\n"
         f"replay: {config.replay.capacity:,} observations, {agent.replay.nbytes / 2**20:,.1f} MiB\n"
-        f"curves: tensorboard --logdir {run.path.parent}\n"
+        f"{relabels}curves: tensorboard --logdir {run.path.parent}\n"
     )
     sys.stdout.flush()
 

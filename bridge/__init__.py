@@ -18,11 +18,13 @@ from bridge.errors import (
     UsageError,
 )
 from bridge.faults import Fault, Ledger
+from bridge.goals import REWARD_RULES, RewardRule
 from bridge.inspect import find_build, inspect_build, is_port_free, touch
 from bridge.reports import BehaviorReport, BuildFile, BuildReport, SensorReport, TouchReport
 from bridge.types import ActionSpec, BehaviorSpec, EnvSpec, ObsSpec, Steps, StepType
 
 __all__ = [
+    "REWARD_RULES",
     "ActionCodec",
     "ActionError",
     "ActionSpec",
@@ -42,6 +44,7 @@ __all__ = [
     "NativeActions",
     "ObsSpec",
     "ResumeError",
+    "RewardRule",
     "SensorReport",
     "SequenceError",
     "StepType",

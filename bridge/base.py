@@ -14,6 +14,7 @@ import numpy.typing as npt
 from bridge.actions import ActionCodec
 from bridge.errors import ActionError, DataError, ResumeError, SequenceError, UnsupportedError, UsageError
 from bridge.faults import Ledger
+from bridge.goals import check_reward_rule
 from bridge.types import Array, BehaviorSpec, EnvSpec, Int32Array, Steps
 
 LOG = logging.getLogger("bridge")
@@ -47,6 +48,7 @@ class Bridge(ABC):
     """
 
     def __init__(self, env_spec: EnvSpec, spec: BehaviorSpec, codec: ActionCodec) -> None:
+        check_reward_rule(spec)
         self.env_spec = env_spec
         self.spec = spec
         self.codec = codec

@@ -100,12 +100,14 @@ class BehaviorSpec:
         observations: in the order of `Steps.obs`.
         actions: what `send` takes, after the action codec.
         max_episode_steps: the longest episode in agent steps; None when the environment does not tell.
+        reward_rule: how rewards depend on the goal, a name of `bridge.goals.REWARD_RULES`; None: unknown.
     """
 
     name: str
     observations: tuple[ObsSpec, ...]
     actions: ActionSpec
     max_episode_steps: int | None = None
+    reward_rule: str | None = None
 
 
 @dataclass(frozen=True)

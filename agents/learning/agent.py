@@ -19,11 +19,12 @@ from agents.learning.inputs import NetworkInputs
 from agents.learning.losses import BranchOps, bootstrap_value, entropy, soft_value, td_loss, td_target
 from agents.learning.networks import QNetwork
 from agents.learning.nstep import NStep, Transitions
+from agents.learning.relabelling import Relabelling
 from agents.learning.replay import Batch, Replay, ReplayMemoryError
 from agents.learning.schedules import Schedule
 from agents.learning.temperature import Temperature
 from agents.settings.config import Config, ConfigError
-from bridge import BehaviorSpec, Steps, StepType
+from bridge import REWARD_RULES, BehaviorSpec, Steps, StepType
 
 Array = npt.NDArray[Any]
 
@@ -189,7 +190,8 @@ class DQNAgent:
         # Drawn with replacement: also fewer transitions than a batch will do, and a small replay learns, too.
         while self._credit >= 1.0 and len(self.replay) > 0:
             self._credit -= 1.0
-            yield self._update(self.replay.sample(self.config.learner.batch_size))
+            batch = self.replay.sample(self.config.learner.batch_size)
+            yield self._update(batch if self._relabelling is None else self._relabelling(batch))
 
     def _update(self, batch: Batch) -> Update:
         settings = self.config.learner
@@ -328,6 +330,7 @@ class DQNAgent:
             self.replay = Replay(self.inputs.specs, branches, self.config.replay.capacity, self._replay_rng, available)
         except ReplayMemoryError as error:
             raise ConfigError(str(error)) from None
+        self._relabelling = self._build_relabelling() if settings.relabel else None
         self._nstep = NStep(settings.n_step, settings.gamma, len(branches))
         # Without a target network the online one is its own target.
         self.target_network = self.network if settings.target == "none" else copy.deepcopy(self.network)
@@ -338,6 +341,16 @@ class DQNAgent:
             self._optimizer = torch.optim.Adam(parameters, lr=rate, fused=self.device.type in ("cpu", "cuda"))
         else:
             self._optimizer = torch.optim.RMSprop(parameters, lr=rate, alpha=0.9, eps=1e-7)  # as Keras has it
+
+    def _build_relabelling(self) -> Relabelling:
+        goals = [index for index, item in enumerate(self.inputs.specs) if item.is_goal]
+        if self.spec.reward_rule is None or len(goals) != 1:
+            raise ConfigError(
+                "learner.relabel needs the goal among network.observations and an environment with a reward rule, "
+                f"found {len(goals)} goals and the rule {self.spec.reward_rule}."
+            )
+        rule = REWARD_RULES[self.spec.reward_rule]
+        return Relabelling(self.config.learner.relabel, rule, goals[0], self._replay_rng)
 
     def _norms_take_in(self, obs: tuple[Array, ...]) -> None:
         """Running statistics are the same in both networks: they describe the observations, not what was learned."""

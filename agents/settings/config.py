@@ -96,6 +96,11 @@ class EnvironmentConfig(Section):
     codec: str = Field("auto", description="how actions become the environment's: identity, offset, one_joint, levels")
     offset: Count = Field(1, description="codec offset: agent action k is the environment's action k + offset")
     levels: Numbers = Field((), description="codec levels: values of each dimension, environment units; empty: 5")
+    reward_rule: Annotated[str | None, Optional] = Field(
+        None,
+        description="how rewards depend on the goal, for learner.relabel: opposite = two goals, one wrong where the "
+        "other is right",
+    )
     frame_stack: PositiveCount = Field(1, description="gym: number of latest frames in one observation")
     env_kwargs: Annotated[dict[str, Any], Mapped] = Field(
         {}, description="gym: arguments of the environment's constructor, as {key: value}"
@@ -124,7 +129,7 @@ class EnvironmentConfig(Section):
     def spec(self, seed: int) -> EnvSpec:
         """The description that the bridge takes: only the fields that the backend knows."""
         pool = ("num_envs", "workers", "max_restarts", "restart_window", "timeout", "log_folder")
-        shared = (*pool, "codec", "offset", "levels")
+        shared = (*pool, "codec", "offset", "levels", "reward_rule")
         own = {
             "unity": ("env_args", "env_params", "behavior", "base_port", "listen", "no_graphics", "time_scale"),
             "gym": ("frame_stack", "env_kwargs"),
@@ -186,6 +191,11 @@ class LearnerConfig(Section):
         None,
         description="soft: the temperature is learned such that the policy has this part of the uniform one's entropy; "
         "none: it stays",
+    )
+    relabel: Fraction = Field(
+        0.0,
+        description="part of each batch that is learned under the goal that it did not have (hindsight, Andrychowicz "
+        "et al. 2017); needs environment.reward_rule",
     )
     target_rate: Fraction = Field(1.0, description="part of the way from Q to its target that an update aims at")
     updates_per_step: Positive = Field(1.0, description="updates per agent step, may be a fraction")
@@ -301,6 +311,21 @@ class Config(Section):
         for name, needs in needed.items():
             if needs and not self.evaluation.every:
                 raise ValueError(f"training.{name} needs evaluations in training: set evaluation.every")
+        return self
+
+    @model_validator(mode="after")
+    def _relabelling_knows_the_reward(self) -> Self:
+        if not self.learner.relabel:
+            return self
+        if self.environment.reward_rule is None:
+            raise ValueError(
+                "learner.relabel needs to know how rewards depend on the goal: set environment.reward_rule"
+            )
+        if self.learner.n_step > 1 or self.training.failure_reward is not None:
+            raise ValueError(
+                "learner.relabel needs the rewards of single steps as they are: set learner.n_step to 1 and "
+                "training.failure_reward to none"
+            )
         return self
 
     @model_validator(mode="after")

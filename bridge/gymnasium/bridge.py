@@ -50,6 +50,7 @@ class GymnasiumBridge(Bridge):
             observations=tuple(part.spec for part in self._parts),
             actions=codec.spec,
             max_episode_steps=made.max_episode_steps if made is not None else None,
+            reward_rule=options.reward_rule,
         )
         super().__init__(env_spec, spec, codec)
         self._environments = environments

@@ -17,6 +17,7 @@ class GymnasiumOptions(PoolOptions):
 
     Attributes:
         codec, offset, levels: the action codec, see `bridge.actions.CodecSettings`.
+        reward_rule: how rewards depend on the goal, a name of `bridge.goals.REWARD_RULES`; None: unknown.
         frame_stack: observations of the last so many agent steps as one (the first one repeated at the start).
         metrics: entries of `info` that become `Steps.metrics`; success is always among them, and so is, at the end of
             an episode, what `bridge.gymnasium.assembly.EPISODE_METRICS` holds.
@@ -29,6 +30,7 @@ class GymnasiumOptions(PoolOptions):
     codec: str = "auto"
     offset: int = 1
     levels: Sequence[float] = ()
+    reward_rule: str | None = None
     frame_stack: int = 1
     metrics: Sequence[str] = ()
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)

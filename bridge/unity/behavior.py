@@ -79,8 +79,9 @@ class Behavior:
         ones = (1.0,) * self.sizes.continuous
         return make_codec(NativeActions(self.sizes.branches, tuple(-one for one in ones), ones), settings)
 
-    def spec(self, codec: ActionCodec) -> BehaviorSpec:
-        return BehaviorSpec(self.name, tuple(sensor.spec for sensor in self.sensors), codec.spec)
+    def spec(self, codec: ActionCodec, reward_rule: str | None) -> BehaviorSpec:
+        observations = tuple(sensor.spec for sensor in self.sensors)
+        return BehaviorSpec(self.name, observations, codec.spec, reward_rule=reward_rule)
 
 
 def idle_actions(

@@ -43,7 +43,7 @@ class UnityBridge(Bridge):
             self._behavior = self._begin(launching=True)
             self._wanted = self._behavior.full_name  # also when others appear later
             codec = self._behavior.codec(launcher.options.codec_settings)
-            super().__init__(launcher.env_spec, self._behavior.spec(codec), codec)
+            super().__init__(launcher.env_spec, self._behavior.spec(codec, launcher.options.reward_rule), codec)
             self.simulated = launcher.launch.simulated
             self._assembly = Assembly(self._behavior, codec, launcher.worker, launcher.incarnation)
             self._watch = PictureWatch(self.spec)

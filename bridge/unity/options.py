@@ -30,6 +30,7 @@ class UnityOptions(PoolOptions):
         target_frame_rate: frames per second of real time at most; -1 for as many as possible.
         capture_frame_rate: frames per second of game time.
         codec, offset, levels: the action codec, see `bridge.actions.CodecSettings`.
+        reward_rule: how rewards depend on the goal, a name of `bridge.goals.REWARD_RULES`; None: unknown.
         camera: name of the image sensor that `render` shows; None: the first one.
     """
 
@@ -49,6 +50,7 @@ class UnityOptions(PoolOptions):
     codec: str = "auto"
     offset: int = 1
     levels: tuple[float, ...] = ()
+    reward_rule: str | None = None
     camera: str | None = None
 
     def __post_init__(self) -> None:

@@ -114,6 +114,11 @@ def test_what_does_not_go_together_is_refused() -> None:
     message = "{} needs the soft backup: set learner.backup to soft."
     assert refused({"exploration": {"kind": "soft"}}) == message.format("exploration.kind soft")
     assert refused({"learner": {"entropy_target": 0.3}}) == message.format("learner.entropy_target")
+    relabel: dict[str, Any] = {"learner": {"relabel": 0.5}}
+    assert refused(relabel).endswith("how rewards depend on the goal: set environment.reward_rule.")
+    ruled = {**relabel, "environment": {"reward_rule": "opposite"}}
+    assert "set learner.n_step to 1" in refused({**ruled, "learner": {"relabel": 0.5, "n_step": 3}})
+    assert "training.failure_reward to none" in refused({**ruled, "training": {"failure_reward": -1.0}})
 
 
 @pytest.mark.parametrize(("target", "expected"), [(0, "greater than 0"), (1, "less than 1")])

@@ -1,0 +1,87 @@
+"""Goal relabelling: which part of a batch, and that nothing else of it changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agents.learning.agent import DQNAgent
+from agents.learning.relabelling import Relabelling
+from agents.learning.replay import Batch
+from agents.settings.config import Config, ConfigError, build_config
+from bridge import ActionSpec, BehaviorSpec, ObsSpec
+from bridge.goals import REWARD_RULES
+
+SIZE = 4000
+
+
+def batch() -> Batch:
+    """Goals [1, 0] and [0, 1] in turns; every fifth transition ends an episode for 1, the others cost 0.01."""
+    goal = np.eye(2, dtype=np.float32)[np.arange(SIZE) % 2]
+    ends = np.arange(SIZE) % 5 == 0
+    place = np.arange(SIZE, dtype=np.float32)[:, None]
+    return Batch(
+        obs_tm1=(place, goal),
+        action_tm1=np.zeros((SIZE, 1), np.int32),
+        reward_t=np.where(ends, 1.0, -0.01).astype(np.float32),
+        discount_t=np.where(ends, 0.0, 0.9).astype(np.float32),
+        obs_t=(place + 1, goal),
+        mask_t=np.ones((SIZE, 3), np.bool_),
+    )
+
+
+def relabelled(part: float, seed: int = 0) -> Batch:
+    return Relabelling(part, REWARD_RULES["opposite"], 1, np.random.default_rng(seed))(batch())
+
+
+@pytest.mark.parametrize("part", [0.0, 0.25, 1.0])
+def test_a_part_of_the_batch_has_the_other_goal_and_its_reward(part: float) -> None:
+    before, after = batch(), relabelled(part)
+    changed = (after.obs_tm1[1] != before.obs_tm1[1]).any(axis=1)
+    assert changed.mean() == pytest.approx(part, abs=0.03)
+    np.testing.assert_array_equal(after.obs_tm1[1][changed], 1 - before.obs_tm1[1][changed])
+    np.testing.assert_array_equal(after.obs_t[1], after.obs_tm1[1], "one goal before and after the move")
+    turned = changed & (before.discount_t == 0)
+    np.testing.assert_array_equal(after.reward_t, np.where(turned, -before.reward_t, before.reward_t))
+
+
+def test_whatever_is_no_goal_stays() -> None:
+    before, after = batch(), relabelled(1.0)
+    for name in ("action_tm1", "discount_t", "mask_t"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+    np.testing.assert_array_equal(after.obs_tm1[0], before.obs_tm1[0])
+    np.testing.assert_array_equal(after.obs_t[0], before.obs_t[0])
+
+
+def test_the_generator_decides() -> None:
+    np.testing.assert_array_equal(relabelled(0.5, seed=3).reward_t, relabelled(0.5, seed=3).reward_t)
+    assert (relabelled(0.5, seed=3).reward_t != relabelled(0.5, seed=4).reward_t).any()
+
+
+# ---- in the agent
+
+GOAL = (ObsSpec("place", "vector", (1,)), ObsSpec("goal", "vector", (2,), is_goal=True))
+
+
+def config(**network: str) -> Config:
+    environment = {"backend": "gym", "env": "X", "reward_rule": "opposite"}
+    return build_config({"environment": environment, "learner": {"relabel": 0.5}, "network": network})
+
+
+def test_an_agent_relabels_when_it_is_told_to() -> None:
+    spec = BehaviorSpec("X", GOAL, ActionSpec((3,)), reward_rule="opposite")
+    assert isinstance(DQNAgent(spec, config())._relabelling, Relabelling)
+    assert DQNAgent(spec, build_config({}))._relabelling is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "observations", "found"),
+    [
+        (BehaviorSpec("X", GOAL, ActionSpec((3,)), reward_rule="opposite"), "place", "found 0 goals"),
+        (BehaviorSpec("X", GOAL, ActionSpec((3,))), "all", "found 1 goals and the rule None"),
+    ],
+    ids=["the network sees no goal", "no rule"],
+)
+def test_an_agent_without_a_goal_or_a_rule_refuses(spec: BehaviorSpec, observations: str, found: str) -> None:
+    with pytest.raises(ConfigError, match=found):
+        DQNAgent(spec, config(observations=observations))

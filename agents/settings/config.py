@@ -434,14 +434,15 @@ def load_preset(name: str) -> dict[str, Any]:
 
 def preset_for(target: str) -> str | None:
     """The preset whose `environments` patterns match a build's or environment's name; None when none does."""
-    # `module:ID` and paths are matched by their last part, builds without their ending.
-    name = target.replace("\\", "/").rstrip("/").split("/")[-1].split(":")[-1]
-    stem = name.split(".")[0]
+    # `module:ID` is matched by its ID, with and without the namespace; paths by their last part, without its ending, too.
+    whole = target.replace("\\", "/").rstrip("/").split(":")[-1]
+    name = whole.split("/")[-1]
+    names = (whole, name, name.split(".")[0])
     for preset in preset_names():
         patterns = _read_yaml((_preset_folder() / f"{preset}.yaml").read_text(encoding="utf-8"), preset).get(
             "environments"
         )
-        if any(fnmatch(name, pattern) or fnmatch(stem, pattern) for pattern in patterns or ()):
+        if any(fnmatch(name, pattern) for name in names for pattern in patterns or ()):
             return preset
     return None
 

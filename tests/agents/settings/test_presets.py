@@ -265,6 +265,8 @@ def test_gridworlds_action_0_does_nothing_and_is_left_out(name: str) -> None:
         ("envs.pusher:PusherContact-v5", "pusher"),
         ("Pusher-v5", "pusher"),
         ("Acrobot-v1", "acrobot"),
+        ("envs.minatar:MinAtar/Breakout-v1", "minatar"),
+        ("ale_py:ALE/Breakout-v5", None),
         ("LunarLander-v3", "lunarlander"),
         ("MountainCar-v0", "mountaincar"),
         ("Pendulum-v1", None),

@@ -434,7 +434,7 @@ def load_preset(name: str) -> dict[str, Any]:
 
 def preset_for(target: str) -> str | None:
     """The preset whose `environments` patterns match a build's or environment's name; None when none does."""
-    # `module:ID` is matched by its ID, with and without the namespace; paths by their last part, without its ending, too.
+    # `module:ID` is matched by its ID, with and without a namespace; a path by its last part, with and without ending.
     whole = target.replace("\\", "/").rstrip("/").split(":")[-1]
     name = whole.split("/")[-1]
     names = (whole, name, name.split(".")[0])

@@ -113,7 +113,10 @@ class GymnasiumBridge(Bridge):
                 f"{self.env_spec.target} cannot draw here ({error}): on a machine without a screen, MuJoCo needs EGL "
                 "or OSMesa and the variable MUJOCO_GL=egl or MUJOCO_GL=osmesa."
             ) from error
-        return np.array(picture, np.uint8)
+        colours = np.asarray(picture)
+        if colours.dtype.kind == "f":  # 0 to 1, as matplotlib's palettes are
+            colours = np.rint(colours * 255.0)
+        return np.array(colours, np.uint8)
 
     def _close(self) -> None:
         for environment in self._environments:

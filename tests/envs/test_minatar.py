@@ -32,6 +32,17 @@ def test_breakout_shows_its_paddle_and_its_wall() -> None:
     assert wall.tolist() == [[row, column] for row in (1, 2, 3) for column in range(10)]
 
 
+def test_a_game_is_drawn_in_colours() -> None:
+    with connect(EnvSpec("gym", "envs.minatar:MinAtar/Breakout-v1", {"render": True})) as bridge:
+        ((planes,),) = bridge.reset(seed=5).obs
+        picture = bridge.render()
+    assert picture.shape == (10, 10, 3)
+    brick, floor = picture[1, 0], picture[8, 0]
+    assert (floor == 0).all()
+    assert brick.max() > 100
+    assert (picture[planes[3] > 0] == brick).all()
+
+
 def test_without_the_module_it_is_named() -> None:
     with pytest.raises(UsageError, match=r"pip install minatar and ask for 'envs\.minatar:MinAtar/Asterix-v9'"):
         connect(EnvSpec("gym", "MinAtar/Asterix-v9"))

@@ -44,6 +44,7 @@ CASES: dict[str, tuple[ActionCodec, tuple[ObsSpec, ...], dict[str, Any]]] = {
     "product": (GRIDWORLD, EVERYTHING, {"goal": "product", "downsample": 2, "encoder": "small", "normalize": True}),
     "several goals": (GRIDWORLD, (GOAL, IMAGE, ObsSpec("second", "vector", (3,), is_goal=True)), {"goal": "product"}),
     "keypoints": (GRIDWORLD, EVERYTHING, {"goal": "product", "downsample": 2, "encoder": "keypoints"}),
+    "minatar": (GRIDWORLD, (ObsSpec("planes", "image", (4, 10, 10)),), {"encoder": "minatar"}),
     "deep": (SEVERAL_OFFSET, (IMAGE,), {"encoder": "nature", "hidden": [16, 12], "activation": "elu"}),
     "layer norm": (LEVELS, (NUMBERS, GOAL), {"layer_norm": True, "activation": "elu", "hidden": [16, 8]}),
     "dueling": (SEVERAL, (NUMBERS,), {"dueling": True}),

@@ -132,8 +132,7 @@ class GymnasiumBridge(Bridge):
 
     def _snapshot(self) -> Snapshot | None:
         assert self._steps is not None
-        generators = [environment.unwrapped.np_random.bit_generator for environment in self._environments]
-        if not all(isinstance(generator, np.random.PCG64) for generator in generators):
+        if not all(log.can_begin_again(one) for log, one in zip(self._logs, self._environments, strict=True)):
             return None
         return {
             "incarnation": self._incarnation,

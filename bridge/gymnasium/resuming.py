@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 from bridge.types import Steps
 
@@ -33,6 +34,16 @@ class EpisodeLog:
         self.generator = None if seed is not None else dict(environment.unwrapped.np_random.bit_generator.state)
         self.actions = []
         return environment.reset(seed=seed)
+
+    def can_begin_again(self, environment: gymnasium.Env[Any, Any]) -> bool:
+        """Whether its random numbers are, as far as can be told, those of `np_random`, and that of the usual kind.
+
+        An environment that leaves the seed of `reset` to others, as MinAtar's do, never seeded `np_random`. (gymnasium
+        says -1 where an environment has put a generator of its own there.)
+        """
+        unwrapped = environment.unwrapped
+        is_usual = isinstance(unwrapped.np_random.bit_generator, np.random.PCG64)
+        return is_usual and unwrapped.np_random_seed in (self.seed, -1)
 
     def begin_again(self, environment: gymnasium.Env[Any, Any]) -> tuple[Any, dict[str, Any]]:
         """Resets the environment: the same episode, from its start. Returns the observation and `info`."""

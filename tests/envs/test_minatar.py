@@ -32,6 +32,13 @@ def test_breakout_shows_its_paddle_and_its_wall() -> None:
     assert wall.tolist() == [[row, column] for row in (1, 2, 3) for column in range(10)]
 
 
+def test_a_game_cannot_be_put_back_into_a_state() -> None:
+    """Its random numbers are its own: what looks the same after a restart would go on differently."""
+    with connect(EnvSpec("gym", "envs.minatar:MinAtar/Breakout-v1")) as bridge:
+        bridge.reset()
+        assert bridge.snapshot() is None
+
+
 def test_a_game_is_drawn_in_colours() -> None:
     with connect(EnvSpec("gym", "envs.minatar:MinAtar/Breakout-v1", {"render": True})) as bridge:
         ((planes,),) = bridge.reset(seed=5).obs

@@ -59,6 +59,8 @@ def _import_module_of(target: str) -> None:
     try:
         importlib.import_module(module)
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{error.name}."):
+            raise usage_error(target, error) from error  # it is there, and needs a package
         raise UsageError(
             f"the module of {target!r} cannot be imported ({type(error).__name__}: {error}): expected `module:ID`, the "
             "module installed or in the working directory."

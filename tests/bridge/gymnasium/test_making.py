@@ -50,6 +50,16 @@ def test_pusher_v4_on_mujoco_3_names_pusher_v5(monkeypatch: pytest.MonkeyPatch) 
         assert part in str(caught.value)
 
 
+def test_a_module_that_needs_a_package_names_it(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_robots.py").write_text("import box3d.arms\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    with pytest.raises(UsageError) as caught:
+        connect(EnvSpec("gym", "my_robots:Arm-v0"))
+    needs = "my_robots:Arm-v0 needs the package 'box3d', which is not installed: pip install box3d."
+    assert str(caught.value) == needs
+
+
 @needs_mujoco_2
 def test_a_version_out_of_date_is_a_choice() -> None:
     with warnings.catch_warnings():

@@ -37,5 +37,5 @@ def check_reward_rule(spec: BehaviorSpec) -> None:
     if [item.shape for item in spec.observations if item.is_goal] != [(2,)]:
         raise UsageError(
             f"the reward rule {spec.reward_rule!r} is for one goal observation of two numbers, found "
-            f"{', '.join(goals) or 'none'} in {spec.name}: leave option 'reward_rule' out."
+            f"{', '.join(goals) or 'none'} in {spec.name}: leave option 'reward_rule' out, or set it to none."
         )

@@ -326,6 +326,8 @@ class Config(Section):
                 "learner.relabel needs the rewards of single steps as they are: set learner.n_step to 1 and "
                 "training.failure_reward to none"
             )
+        if not self.learner.gamma:
+            raise ValueError("learner.relabel needs to tell ends from other steps: set learner.gamma above 0")
         return self
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,7 +19,7 @@ import torch
 
 from agents import evaluate, train
 from agents.cli.commandline import EVALUATE_OPTIONS, TRAIN_OPTIONS, config_values, run_command
-from agents.settings.config import build_config, sections
+from agents.settings.config import ConfigError, build_config, sections
 from agents.settings.resolve import chosen_length, resumed_config, starting_values
 from agents.system.interrupts import Interrupts
 from bridge import ConnectionLostError
@@ -431,6 +432,15 @@ def test_a_resumed_run_takes_new_settings_where_it_can() -> None:
     config = resumed_config(saved, values_of(*words, "--learner.learning-rate", "0.1"))
     assert config.learner.learning_rate == 0.1
     assert (config.training.steps, config.learner.gamma, config.environment.num_envs) == (9, 0.5, 2)
+
+
+@pytest.mark.parametrize("before", [{"learner": {"n_step": 3}}, {"training": {"failure_reward": -100.0}}])
+def test_a_resumed_run_relabels_only_the_rewards_of_single_steps(before: dict[str, Any]) -> None:
+    environment = {"env": "X", "reward_rule": "opposite"}
+    words = ("--learner.relabel", "0.5", "--learner.n-step", "1", "--training.failure-reward", "none")
+    assert resumed_config(build_config({"environment": environment}), values_of(*words)).learner.relabel == 0.5
+    with pytest.raises(ConfigError, match="this run's replay has others"):
+        resumed_config(build_config({"environment": environment, **before}), values_of(*words))
 
 
 # ---- ends of commands

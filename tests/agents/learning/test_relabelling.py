@@ -74,6 +74,16 @@ def test_an_agent_relabels_when_it_is_told_to() -> None:
     assert DQNAgent(spec, build_config({}))._relabelling is None
 
 
+def test_what_is_relabelled_next_is_part_of_the_saved_state() -> None:
+    spec = BehaviorSpec("X", GOAL, ActionSpec((3,)), reward_rule="opposite")
+    agent, resumed = DQNAgent(spec, config()), DQNAgent(spec, config())
+    assert agent._relabelling is not None
+    assert resumed._relabelling is not None
+    agent._relabelling(batch())
+    resumed.load_state_dict(agent.state_dict())
+    np.testing.assert_array_equal(resumed._relabelling(batch()).reward_t, agent._relabelling(batch()).reward_t)
+
+
 @pytest.mark.parametrize(
     ("spec", "observations", "found"),
     [

@@ -119,6 +119,7 @@ def test_what_does_not_go_together_is_refused() -> None:
     ruled = {**relabel, "environment": {"reward_rule": "opposite"}}
     assert "set learner.n_step to 1" in refused({**ruled, "learner": {"relabel": 0.5, "n_step": 3}})
     assert "training.failure_reward to none" in refused({**ruled, "training": {"failure_reward": -1.0}})
+    assert "set learner.gamma above 0" in refused({**ruled, "learner": {"relabel": 0.5, "gamma": 0.0}})
 
 
 @pytest.mark.parametrize(("target", "expected"), [(0, "greater than 0"), (1, "less than 1")])

@@ -41,6 +41,7 @@ DOORS = {
     "markupsafe": ("agents/reporting/page.py",),
     "pygame": ("agents/playing/screen_window.py",),
     "optuna": ("agents/tuning/",),
+    "minatar": ("envs/minatar.py",),
 }
 #: The packages of `agents`, and which of them each may import.
 LAYERS: dict[str, frozenset[str]] = {

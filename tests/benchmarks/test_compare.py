@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from agents.settings.config import ConfigError, load_config
@@ -199,6 +200,19 @@ def test_the_peer_explores_as_long_as_published(script: Script) -> None:
         model = sb3_run.make_model({"algorithm": "DQN", "seed": 0, "steps": 20_000, "settings": settings}, env)
     assert (model.exploration_fraction, model.exploration_final_eps, model.gamma) == (0.4, 0.04, 0.99)
     assert [layer.out_features for layer in model.q_net.q_net if hasattr(layer, "out_features")] == [256, 256, 2]
+
+
+def test_minatars_peer_has_the_network_of_its_paper(script: Script) -> None:
+    sb3_run, peers = script("sb3_run"), script("peers")
+    name = "envs.minatar:MinAtar/Breakout-v1"
+    with sb3_run.make_environment(name, None) as env:
+        task = {"algorithm": "DQN", "seed": 0, "steps": 1000, "settings": peers.PEERS["sb3-dqn"][1][name]}
+        model = sb3_run.make_model(task, env)
+        seen, _ = env.reset(seed=0)
+    assert (seen.shape, seen.dtype, sorted(set(seen.ravel().tolist()))) == ((4, 10, 10), np.uint8, [0, 255])
+    shapes = [tuple(values.shape) for label, values in model.q_net.named_parameters() if label.endswith("weight")]
+    assert shapes == [(16, 4, 3, 3), (128, 1024), (3, 128)]
+    assert peers.file_name(name) == "MinAtar-Breakout-v1"
 
 
 def test_the_peer_has_our_one_joint_actions(script: Script) -> None:

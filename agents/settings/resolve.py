@@ -32,9 +32,10 @@ def starting_values(preset: str | None, values: dict[str, Any]) -> dict[str, Any
     Raises:
         ConfigError: nothing says what to train on.
     """
-    build_config(values)
+    # The other sections may fit only beside those of the preset.
+    build_config({"environment": values.get("environment", {})})
     values = with_backend(values)
-    target = build_config(values).environment.target
+    target = build_config({"environment": values["environment"]}).environment.target
     name = preset or (preset_for(target) if target else None)
     result = _over_preset(name, values) if name else values
     if not build_config(result).environment.target:

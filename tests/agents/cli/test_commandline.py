@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -424,6 +424,21 @@ def test_one_limit_on_the_command_line_replaces_the_preset_s(words: list[str], s
     """`seed-b` counts 100 episodes; 50,000 steps are to be 50,000."""
     training = build_config(starting_values("seed-b", chosen_length(values_of(*words)))).training
     assert (training.steps, training.episodes) == (steps, episodes)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--build", "GridWorld", "--learner.relabel", "0.5"),
+        ("--env", "Pusher-v4", "--learner.entropy-target", "0.2"),
+        ("--env", "CartPole-v1", "--evaluation.clip", "true"),
+    ],
+)
+def test_a_setting_may_need_others_that_the_preset_has(words: Sequence[str]) -> None:
+    values = values_of(*words)
+    with pytest.raises(ConfigError, match="needs"):
+        build_config(values)
+    build_config(starting_values(None, values))
 
 
 def test_a_resumed_run_takes_new_settings_where_it_can() -> None:

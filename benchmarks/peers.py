@@ -42,6 +42,7 @@ LUNAR_LANDER: Settings = {
     "exploration_final_eps": 0.1,
     "net_arch": [256, 256],
 }
+GAMES = ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")
 MINATAR: Settings = {
     "learning_rate": 2.5e-4,
     "batch_size": 32,
@@ -97,7 +98,7 @@ PEERS: Mapping[str, tuple[str, Mapping[str, Settings]]] = {
             },
             "LunarLander-v3": LUNAR_LANDER,
             "Acrobot-v1": LUNAR_LANDER,
-            "envs.minatar:MinAtar/Breakout-v1": MINATAR,
+            **{f"envs.minatar:MinAtar/{game}-v1": MINATAR for game in GAMES},
         },
     ),
     "sb3-dqn-seed-a": (

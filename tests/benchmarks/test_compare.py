@@ -213,6 +213,7 @@ def test_minatars_peer_has_the_network_of_its_paper(script: Script) -> None:
     shapes = [tuple(values.shape) for label, values in model.q_net.named_parameters() if label.endswith("weight")]
     assert shapes == [(16, 4, 3, 3), (128, 1024), (3, 128)]
     assert peers.file_name(name) == "MinAtar-Breakout-v1"
+    assert peers.PEERS["sb3-dqn"][1]["envs.minatar:MinAtar/Seaquest-v1"] is peers.MINATAR
 
 
 def test_the_peer_has_our_one_joint_actions(script: Script) -> None:

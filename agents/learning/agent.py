@@ -176,14 +176,23 @@ class DQNAgent:
     @property
     def learning_rate(self) -> float:
         """The step size of the next update."""
-        settings, limits = self.config.learner, self.config.training
-        if settings.learning_rate_end is None:
-            return settings.learning_rate
+        return self._falling(self.config.learner.learning_rate, self.config.learner.learning_rate_end)
+
+    @property
+    def entropy_target(self) -> float | None:
+        """The part of the largest entropy that the soft policy is to have at the next update; None: any."""
+        start = self.config.learner.entropy_target
+        return None if start is None else self._falling(start, self.config.learner.entropy_target_end)
+
+    def _falling(self, start: float, end: float | None) -> float:
+        """Linearly from `start` at the training's begin to `end` at its limit; None: it stays."""
+        if end is None:
+            return start
+        limits = self.config.training
         parts = [
             count / limit for count, limit in ((self.steps, limits.steps), (self.episodes, limits.episodes)) if limit
         ]
-        part = min(1.0, max(parts, default=0.0))
-        return settings.learning_rate + part * (settings.learning_rate_end - settings.learning_rate)
+        return start + min(1.0, max(parts, default=0.0)) * (end - start)
 
     def learn(self) -> Iterator[Update]:
         """The updates that the experience so far has earned, one by one."""
@@ -228,7 +237,8 @@ class DQNAgent:
         temperature = self._temperature.value
         policy_t = self._ops.policy(q_target_t if q_online_t is None else q_online_t, mask_t, temperature)
         entropy_t = entropy(policy_t)
-        self._temperature.follow(entropy_t, self._ops.largest_entropy(mask_t))
+        if (part := self.entropy_target) is not None:
+            self._temperature.follow(entropy_t, part * self._ops.largest_entropy(mask_t))
         return soft_value(self._ops, q_target_t, policy_t, entropy_t, temperature)
 
     def _follow_target(self, unit: str, count: int) -> None:
@@ -335,7 +345,7 @@ class DQNAgent:
         # Without a target network the online one is its own target.
         self.target_network = self.network if settings.target == "none" else copy.deepcopy(self.network)
         parameters, rate = self.network.parameters(), settings.learning_rate
-        self._temperature = Temperature(settings.temperature, settings.entropy_target, rate, self.device)
+        self._temperature = Temperature(settings.temperature, rate, self.device)
         self._optimizer: torch.optim.Optimizer
         if settings.optimizer == "adam":
             self._optimizer = torch.optim.Adam(parameters, lr=rate, fused=self.device.type in ("cpu", "cuda"))

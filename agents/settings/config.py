@@ -197,6 +197,9 @@ class LearnerConfig(Section):
         description="part of each batch that is learned under the goal that it did not have (hindsight, Andrychowicz "
         "et al. 2017); needs environment.reward_rule",
     )
+    entropy_target_end: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, Optional] = Field(
+        None, description="soft: entropy_target falls to this, linearly over the training; none: it stays"
+    )
     target_rate: Fraction = Field(1.0, description="part of the way from Q to its target that an update aims at")
     updates_per_step: Positive = Field(1.0, description="updates per agent step, may be a fraction")
     learning_starts: Count = Field(1000, description="agent steps before the first update")
@@ -339,6 +342,8 @@ class Config(Section):
         for name, needs in needed.items():
             if needs and self.learner.backup != "soft":
                 raise ValueError(f"{name} needs the soft backup: set learner.backup to soft")
+        if self.learner.entropy_target_end is not None and self.learner.entropy_target is None:
+            raise ValueError("learner.entropy_target_end needs an entropy to fall from: set learner.entropy_target")
         return self
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -568,13 +569,29 @@ def test_nobody_has_no_values() -> None:
         ({"steps": 0, "episodes": 0}, 999, 5, 1e-3),
     ],
 )
-def test_the_step_size_falls_over_the_training_whatever_its_unit(
+def test_step_size_and_entropy_fall_over_the_training_whatever_its_unit(
     limits: dict[str, int], steps: int, episodes: int, expected: float
 ) -> None:
-    learner = {"learning_rate": 1e-3, "learning_rate_end": 1e-4}
+    rates = {"learning_rate": 1e-3, "learning_rate_end": 1e-4}
+    learner = {**rates, "backup": "soft", "entropy_target": 0.1, "entropy_target_end": 0.01}
     agent = small_agent(SPEC, learner=learner, training=limits)
     agent.steps, agent.episodes = steps, episodes
     assert agent.learning_rate == pytest.approx(expected)
+    assert agent.entropy_target == pytest.approx(100 * expected)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"), [(None, 0.5), (0.9, 0.5 * math.exp(0.01)), (0.001, 0.5 / math.exp(0.01))]
+)
+def test_the_temperature_moves_towards_the_entropy_of_the_moment(target: float | None, expected: float) -> None:
+    """Adam's first step is the learning rate, in the logarithm; without a target there is none."""
+    # At the training's end, so that only the end of the target counts.
+    settings = {"entropy_target": None if target is None else 0.5, "entropy_target_end": target, "learning_rate": 0.01}
+    learner = {"backup": "soft", "temperature": 0.5, **settings}
+    agent = small_agent(SPEC, learner=learner, training={"steps": 1}, exploration={"kind": "soft"})
+    feed(agent, *walk(2, 0, "terminated"))
+    next(agent.learn())
+    assert agent.exploration_level == pytest.approx(expected)
 
 
 def test_the_optimiser_takes_the_step_size_of_the_moment() -> None:

@@ -114,6 +114,8 @@ def test_what_does_not_go_together_is_refused() -> None:
     message = "{} needs the soft backup: set learner.backup to soft."
     assert refused({"exploration": {"kind": "soft"}}) == message.format("exploration.kind soft")
     assert refused({"learner": {"entropy_target": 0.3}}) == message.format("learner.entropy_target")
+    said = refused({"learner": {"backup": "soft", "entropy_target_end": 0.1}})
+    assert said.endswith("learner.entropy_target_end needs an entropy to fall from: set learner.entropy_target.")
     relabel: dict[str, Any] = {"learner": {"relabel": 0.5}}
     assert refused(relabel).endswith("how rewards depend on the goal: set environment.reward_rule.")
     ruled = {**relabel, "environment": {"reward_rule": "opposite"}}

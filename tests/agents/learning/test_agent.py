@@ -587,10 +587,9 @@ def test_the_temperature_moves_towards_the_entropy_of_the_moment(target: float |
     """Adam's first step is the learning rate, in the logarithm; without a target there is none."""
     # At the training's end, so that only the end of the target counts.
     settings = {"entropy_target": None if target is None else 0.5, "entropy_target_end": target, "learning_rate": 0.01}
-    learner = {"backup": "soft", "temperature": 0.5, **settings}
+    learner = {"backup": "soft", "temperature": 0.5, "updates_per_step": 0.5, **settings}
     agent = small_agent(SPEC, learner=learner, training={"steps": 1}, exploration={"kind": "soft"})
-    feed(agent, *walk(2, 0, "terminated"))
-    next(agent.learn())
+    assert len(feed(agent, *walk(2, 0, "truncated"))) == 1
     assert agent.exploration_level == pytest.approx(expected)
 
 

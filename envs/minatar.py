@@ -7,6 +7,22 @@ every game.
 
 from __future__ import annotations
 
-from minatar.gym import register_envs
+from typing import Any
+
+import gymnasium
+from minatar.gym import BaseEnv, register_envs
+
+
+class Game(BaseEnv):  # type: ignore[misc]
+    """MinAtar's, whose reset also forgets the last action: a sticky first one would repeat that of another episode."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self.game.last_action = 0
+        state: tuple[Any, dict[str, Any]] = super().reset(seed=seed, options=options)
+        return state
+
 
 register_envs()
+for spec in gymnasium.registry.values():
+    if spec.namespace == "MinAtar":
+        spec.entry_point = f"{__name__}:{Game.__name__}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+
+import gymnasium
 import numpy as np
 import pytest
 
@@ -53,3 +56,17 @@ def test_a_game_is_drawn_in_colours() -> None:
 def test_without_the_module_it_is_named() -> None:
     with pytest.raises(UsageError, match=r"pip install minatar and ask for 'envs\.minatar:MinAtar/Asterix-v9'"):
         connect(EnvSpec("gym", "MinAtar/Asterix-v9"))
+
+
+def test_a_seed_begins_the_same_episode_whatever_was_played_before() -> None:
+    importlib.import_module("envs.minatar")
+    fresh, used = gymnasium.make("MinAtar/Breakout-v1"), gymnasium.make("MinAtar/Breakout-v1")
+    for seed in range(40):  # one in ten first actions is sticky
+        used.reset(seed=1000 + seed)
+        used.step(2)
+        planes = []
+        for environment in (fresh, used):
+            environment.reset(seed=seed)
+            planes.append(environment.step(0)[0])
+            environment.unwrapped.game.last_action = 0  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(*planes)

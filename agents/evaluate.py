@@ -28,7 +28,8 @@ from agents.cli.commandline import (
 )
 from agents.cli.extras import load_exporting
 from agents.learning.agent import DQNAgent
-from agents.settings.config import ConfigError, build_config, load_config, merged
+from agents.settings.config import ConfigError, build_config, merged
+from agents.settings.files import load_config
 from agents.storage.runs import existing_run
 from agents.training.session import check_seed, checkpoint_to_test, open_test, result_file, result_text, run_test
 

@@ -40,7 +40,8 @@ from agents.playing.person import Person, Quit
 from agents.playing.screen import Screen, ScreenError
 from agents.playing.screen_terminal import TerminalScreen
 from agents.playing.screen_window import WindowScreen
-from agents.settings.config import Config, ConfigError, build_config, load_config, merged
+from agents.settings.config import Config, ConfigError, build_config, merged
+from agents.settings.files import load_config
 from agents.settings.resolve import starting_values
 from agents.storage.checkpoint import restore_weights
 from agents.storage.runs import existing_run

@@ -37,7 +37,8 @@ from agents.filming.recording import FPS, OWN_CAMERA, Camera, Moment, Policy, mo
 from agents.filming.video import Film, captioned
 from agents.learning.agent import DQNAgent
 from agents.metrics.progress import Bar
-from agents.settings.config import Config, ConfigError, build_config, load_config
+from agents.settings.config import Config, ConfigError, build_config
+from agents.settings.files import load_config
 from agents.settings.resolve import resumed_config, starting_values
 from agents.storage.checkpoint import restore_weights
 from agents.storage.runs import existing_run

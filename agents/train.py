@@ -29,7 +29,8 @@ from agents.cli.commandline import (
 )
 from agents.learning.agent import DQNAgent
 from agents.learning.networks import summary
-from agents.settings.config import ConfigError, build_config, load_config
+from agents.settings.config import ConfigError, build_config
+from agents.settings.files import load_config
 from agents.settings.resolve import chosen_length, open_environment, resumed_config, starting_values
 from agents.storage.checkpoint import recover_checkpoint
 from agents.storage.runs import RunFolder, check_free, existing_run, folder_of, new_run, new_run_of, timed_name

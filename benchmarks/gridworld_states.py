@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 
 from agents.learning.agent import DQNAgent
-from agents.settings.config import load_config
+from agents.settings.files import load_config
 from agents.storage.checkpoint import find_checkpoint
 from bridge import ActionSpec, BehaviorSpec, ObsSpec
 from envs.gridworld import render

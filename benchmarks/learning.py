@@ -20,7 +20,7 @@ from pathlib import Path
 from measure import RESULTS, RUNS, Contender, Curve, Row, ShouldStop, measure_all, read_rows, run, versions
 
 from agents.cli.commandline import run_command, seed_list, whole_number_from
-from agents.settings.config import load_config
+from agents.settings.files import load_config
 from agents.storage.history import read_history
 from agents.system.interrupts import Interrupts
 from agents.training.seeds import SeedResult, results_table

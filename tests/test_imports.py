@@ -32,7 +32,7 @@ DOORS = {
     "onnxruntime": ("agents/exporting/",),
     "tensorboard": ("agents/metrics/",),
     "torch.utils.tensorboard": ("agents/metrics/",),
-    "yaml": ("agents/settings/config.py",),
+    "yaml": ("agents/settings/config.py", "agents/settings/files.py"),
     "av": ("agents/filming/",),
     "imageio": ("agents/filming/",),
     "moviepy": ("agents/filming/",),

@@ -18,7 +18,8 @@ from agents.checks.play import played
 from agents.cli.commandline import TRAIN_USAGE, Parser, add_train_options, config_values, run_command
 from agents.cli.messages import collected_warnings
 from agents.learning.agent import DQNAgent
-from agents.settings.config import Config, ConfigError, build_config, load_config, merged
+from agents.settings.config import Config, ConfigError, build_config, merged
+from agents.settings.files import load_config
 from agents.settings.resolve import chosen_length, open_environment, resumed_config, starting_values
 from agents.storage.runs import existing_run
 from agents.system.interrupts import end_children

@@ -17,7 +17,8 @@ from types import UnionType
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
 
 from agents.cli.messages import shown_messages
-from agents.settings.config import ConfigError, preset_names, sections
+from agents.settings.config import ConfigError, sections
+from agents.settings.presets import preset_names
 from agents.storage.checkpoint import CheckpointError
 from agents.system.interrupts import BROKEN_PIPE, Interrupts, end_children
 from bridge import BridgeError, LaunchError, UsageError

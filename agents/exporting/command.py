@@ -31,7 +31,8 @@ from agents.exporting.model import PolicyModel
 from agents.exporting.proofs import Proof, decisions_proof, format_proof, loader_proof, score_proof, table
 from agents.learning.agent import DQNAgent
 from agents.metrics.progress import Bar
-from agents.settings.config import Config, ConfigError, build_config, load_config, merged, with_backend
+from agents.settings.config import Config, ConfigError, build_config, merged, with_backend
+from agents.settings.files import load_config
 from agents.storage.checkpoint import restore_weights
 from agents.storage.runs import RunFolder, existing_run
 from agents.training.session import checkpoint_to_test, prepare_torch

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.settings.config import Config, ConfigError, load_config, sections
+from agents.settings.config import Config, ConfigError, sections
+from agents.settings.files import load_config
 from agents.storage.history import Line, read_history
 from agents.storage.provenance import read_starts
 from agents.storage.runs import RunFolder, existing_run

@@ -1,5 +1,8 @@
 """The one configuration: sections of frozen fields, each with a line of help; presets and command lines fill it.
 
+What a value may be belongs here, and how the strings of a command line become values; those of mappings are YAML, so
+its text is read here too. The files belong to `files`, the presets to `presets`, and the choice of one to `resolve`.
+
 Order of precedence, weakest first: the defaults here, the preset, the command line. An unknown key or a wrong type is
 a `ConfigError` that names the field and, where there is one, the nearest known key.
 """
@@ -8,9 +11,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from fnmatch import fnmatch
-from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -29,8 +29,7 @@ from pydantic import NonNegativeInt as Count
 from pydantic import PositiveFloat as Positive
 from pydantic import PositiveInt as PositiveCount
 
-from agents.system.files import write_whole
-from bridge import BehaviorSpec, EnvSpec
+from bridge import EnvSpec
 
 Unit = Literal["steps", "updates", "episodes"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -54,7 +53,7 @@ def _optional(value: Any) -> Any:
 
 def _parsed(value: Any) -> Any:
     """`{gridSize: 7}` on a command line is a mapping."""
-    return _read_yaml(value, value) if isinstance(value, str) else value
+    return parse_mapping(value, value) if isinstance(value, str) else value
 
 
 Mapped = BeforeValidator(_parsed)
@@ -405,82 +404,14 @@ def with_backend(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "environment": environment}
 
 
-def load_config(path: Path) -> Config:
-    """The configuration saved with a run."""
-    return build_config(read_mapping(path))
-
-
-def save_config(config: Config, path: Path) -> None:
-    write_whole(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-
-
-def save_preset(config: Config, path: Path, about: str) -> None:
-    """A preset file with what differs from the defaults; `about` is a line of comment above."""
-    values = config.model_dump(mode="json", exclude_defaults=True, exclude={"preset"})
-    write_whole(path, f"# {about}\n{yaml.safe_dump(values, sort_keys=False)}")
-
-
-def preset_names() -> list[str]:
-    return sorted(Path(item.name).stem for item in _preset_folder().iterdir() if item.name.endswith(".yaml"))
-
-
-def load_preset(name: str) -> dict[str, Any]:
-    """The nested values of a preset: one that ships, or a YAML file by its path. Raises `ConfigError`."""
-    if name.endswith((".yaml", ".yml")):
-        path = Path(name)
-        if not path.is_file():
-            raise ConfigError(f"there is no preset file {name!r}.")
-        values = read_mapping(path)
-    else:
-        if name not in preset_names():
-            raise ConfigError(f"unknown preset {name!r}; {nearest(name, preset_names())}")
-        values = _read_yaml((_preset_folder() / f"{name}.yaml").read_text(encoding="utf-8"), name)
-    values.pop("environments", None)
-    return {"preset": name, **values}
-
-
-def preset_for(target: str) -> str | None:
-    """The preset whose `environments` patterns match a build's or environment's name; None when none does."""
-    # `module:ID` is matched by its ID, with and without a namespace; a path by its last part, with and without ending.
-    whole = target.replace("\\", "/").rstrip("/").split(":")[-1]
-    name = whole.split("/")[-1]
-    names = (whole, name, name.split(".")[0])
-    for preset in preset_names():
-        patterns = _read_yaml((_preset_folder() / f"{preset}.yaml").read_text(encoding="utf-8"), preset).get(
-            "environments"
-        )
-        if any(fnmatch(name, pattern) for name in names for pattern in patterns or ()):
-            return preset
-    return None
-
-
-def preset_by_kind(spec: BehaviorSpec) -> str:
-    """The general preset for an environment that no preset names: by the kind of what it observes."""
-    return "image" if any(item.kind == "image" for item in spec.observations) else "vector"
-
-
 def nearest(name: str, known: list[str]) -> str:
     """The end of a sentence about an unknown name."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
 
 
-def _refuse_unknown(prefix: str, values: Values, known: list[str]) -> None:
-    for key in values:
-        if key not in known:
-            raise ConfigError(f"unknown setting {prefix + str(key)!r}; {nearest(str(key), known)}")
-
-
-def _preset_folder() -> Any:
-    return resources.files("agents") / "presets"
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises `ConfigError`."""
-    return _read_yaml(path.read_bytes(), str(path))
-
-
-def _read_yaml(text: str | bytes, source: str) -> dict[str, Any]:
+def parse_mapping(text: str | bytes, source: str) -> dict[str, Any]:
+    """The mapping in a YAML text; `source` names it in the `ConfigError` that it raises."""
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -488,3 +419,9 @@ def _read_yaml(text: str | bytes, source: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{source}: found {type(values).__name__}, expected a mapping.")
     return values
+
+
+def _refuse_unknown(prefix: str, values: Values, known: list[str]) -> None:
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"unknown setting {prefix + str(key)!r}; {nearest(str(key), known)}")

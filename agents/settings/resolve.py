@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.settings.config import (
-    Config,
-    ConfigError,
-    build_config,
-    load_preset,
-    merged,
-    preset_by_kind,
-    preset_for,
-    sections,
-    with_backend,
-)
+from agents.settings.config import Config, ConfigError, build_config, merged, sections, with_backend
+from agents.settings.presets import load_preset, preset_by_kind, preset_for
 from bridge import Bridge, connect
 
 #: What a resumed run keeps, by section: its weights, optimiser or replay would mean something else.

@@ -17,7 +17,8 @@ from typing import IO, Any, Literal, TextIO
 
 import psutil
 
-from agents.settings.config import ConfigError, load_config
+from agents.settings.config import ConfigError
+from agents.settings.files import load_config
 from agents.settings.resolve import resumed_config
 from agents.storage.checkpoint import CheckpointError, find_checkpoint
 from agents.storage.history import read_history

@@ -14,7 +14,8 @@ from agents.episodes.evaluation import Evaluation, Player, evaluate
 from agents.filming.recording import Clip, clip, recording_spec
 from agents.learning.agent import DQNAgent
 from agents.metrics.progress import Bar
-from agents.settings.config import Config, ConfigError, EvaluationConfig, load_config
+from agents.settings.config import Config, ConfigError, EvaluationConfig
+from agents.settings.files import load_config
 from agents.storage.checkpoint import CheckpointError, find_checkpoint, is_checkpoint, restore_weights
 from agents.storage.runs import RunFolder, existing_run
 from bridge import Bridge, EnvSpec, connect

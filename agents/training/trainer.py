@@ -17,7 +17,8 @@ from agents.learning.networks import summary as model_summary
 from agents.metrics.curves import Metrics
 from agents.metrics.progress import Console
 from agents.metrics.summary import Summaries
-from agents.settings.config import Config, ConfigError, save_config
+from agents.settings.config import Config, ConfigError
+from agents.settings.files import save_config
 from agents.storage.checkpoint import (
     CheckpointError,
     find_checkpoint,

@@ -21,7 +21,8 @@ from agents.cli.commandline import (
     seed_list,
     whole_number_from,
 )
-from agents.settings.config import ConfigError, build_config, merged, preset_names, sections
+from agents.settings.config import ConfigError, build_config, merged, sections
+from agents.settings.presets import preset_names
 from agents.settings.resolve import chosen_length, open_environment, starting_values
 from agents.storage.runs import folder_of, make_folder, name_of
 from agents.system.interrupts import Interrupts

@@ -18,7 +18,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from agents.settings.config import ConfigError, Values, build_config, merged, read_mapping, sections
+from agents.settings.config import ConfigError, Values, build_config, merged, sections
+from agents.settings.files import read_mapping
 
 OPTION = "--search"
 #: What is searched when nobody says: what decides most often, within what has worked somewhere.

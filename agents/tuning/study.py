@@ -18,7 +18,7 @@ from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvin
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from agents.settings.config import save_preset
+from agents.settings.files import save_preset
 from agents.system.processes import is_there, this_process
 from agents.tuning.journal import JournalLock, open_storage
 from agents.tuning.plan import Plan

@@ -17,7 +17,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from agents.settings.config import ConfigError, load_config
+from agents.settings.config import ConfigError
+from agents.settings.files import load_config
 from agents.storage.history import read_history
 from agents.system.interrupts import Interrupts
 

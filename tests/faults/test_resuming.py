@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from agents.learning.agent import DQNAgent
-from agents.settings.config import load_config
+from agents.settings.files import load_config
 from agents.storage.checkpoint import find_checkpoint, read_about, restore_checkpoint
 from agents.storage.history import CLOCKED, read_history
 from bridge import connect

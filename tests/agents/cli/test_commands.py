@@ -18,7 +18,7 @@ import pytest
 
 from agents.reporting.reading import read_run
 from agents.reporting.tables import starts
-from agents.settings.config import load_config
+from agents.settings.files import load_config
 from agents.storage.checkpoint import find_checkpoint, read_about
 from agents.storage.runs import RunFolder
 from agents.system.interrupts import SIGNALS

@@ -11,7 +11,9 @@ from onnx import ModelProto
 
 from agents.exporting.model import PolicyModel
 from agents.learning.agent import DQNAgent
-from agents.settings.config import Config, build_config, load_preset, merged, save_config
+from agents.settings.config import Config, build_config, merged
+from agents.settings.files import save_config
+from agents.settings.presets import load_preset
 from agents.storage.checkpoint import save_checkpoint
 from agents.storage.runs import RunFolder
 from bridge import ActionCodec, BehaviorSpec, CodecSettings, NativeActions, ObsSpec, Steps, connect

@@ -20,7 +20,8 @@ from agents import train
 from agents.filming.recording import Moment, clip, moments, recording_spec
 from agents.filming.video import captioned, enlarged
 from agents.learning.agent import DQNAgent
-from agents.settings.config import build_config, load_config
+from agents.settings.config import build_config
+from agents.settings.files import load_config
 from agents.storage.checkpoint import find_checkpoint, restore_weights
 from agents.storage.runs import RunFolder
 from agents.system.interrupts import Interrupts

@@ -17,7 +17,8 @@ from agents.learning.agent import DQNAgent, Update, choose_device
 from agents.learning.inputs import NetworkInputs
 from agents.learning.loop import Exchanged, Updated, collect_and_learn
 from agents.learning.replay import Batch
-from agents.settings.config import ConfigError, build_config, load_preset, merged
+from agents.settings.config import ConfigError, build_config, merged
+from agents.settings.presets import load_preset
 from bridge import EnvSpec, ObsSpec, connect
 from tests.agents.scripted import (
     FIRST,

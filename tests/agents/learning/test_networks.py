@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from agents.learning.networks import QNetwork, RunningNorm, SpatialSoftmax, summary
-from agents.settings.config import build_config, load_preset
+from agents.settings.config import build_config
+from agents.settings.presets import load_preset
 from bridge import ObsSpec
 
 PICTURE = ObsSpec("picture", "image", (3, 64, 84))

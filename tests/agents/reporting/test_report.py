@@ -21,7 +21,8 @@ from agents.reporting import films
 from agents.reporting.curves import POINTS, Curve, line_of
 from agents.reporting.page import report_page
 from agents.reporting.reading import grouped, read_run, read_runs
-from agents.settings.config import build_config, save_config
+from agents.settings.config import build_config
+from agents.settings.files import save_config
 from agents.storage.history import History, read_history
 from agents.storage.runs import RunFolder
 from tests.agents.commands import REPORT, SMALL, call

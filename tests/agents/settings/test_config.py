@@ -9,18 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agents.settings.config import (
-    Config,
-    ConfigError,
-    build_config,
-    load_config,
-    load_preset,
-    merged,
-    nearest,
-    preset_names,
-    save_config,
-    sections,
-)
+from agents.settings.config import Config, ConfigError, build_config, merged, nearest, sections
+from agents.settings.presets import load_preset
 from agents.settings.resolve import starting_values
 from bridge.gymnasium.options import GymnasiumOptions
 from bridge.unity.options import UnityOptions
@@ -228,21 +218,6 @@ def test_a_preset_of_ones_own(tmp_path: Path) -> None:
     path.write_text("learner: [0.5\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="not valid YAML"):
         load_preset(str(path))
-
-
-# ---- saved beside the run
-
-
-@pytest.mark.parametrize("name", preset_names())
-def test_a_saved_configuration_loads_as_it_was(name: str, tmp_path: Path) -> None:
-    more = {
-        "environment": {"env_kwargs": {"x": [1, {"y": None}]}, "env_params": {"gridSize": 7}, "levels": [-1, 0, 1]},
-        "training": {"failure_reward": -100, "seed": 2**40},
-        "learner": {"learning_rate": 1.2345678901234567e-05},
-    }
-    config = build_config(merged(load_preset(name), more))
-    save_config(config, tmp_path / "config.yaml")
-    assert load_config(tmp_path / "config.yaml") == config
 
 
 def test_an_empty_configuration_is_the_defaults() -> None:

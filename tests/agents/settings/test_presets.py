@@ -8,16 +8,8 @@ import pytest
 
 from agents.learning.agent import DQNAgent
 from agents.learning.inputs import NetworkInputs
-from agents.settings.config import (
-    Config,
-    ConfigError,
-    build_config,
-    load_preset,
-    merged,
-    preset_by_kind,
-    preset_for,
-    preset_names,
-)
+from agents.settings.config import Config, ConfigError, build_config, merged
+from agents.settings.presets import load_preset, preset_by_kind, preset_for, preset_names
 from bridge import ActionSpec, BehaviorSpec, ObsSpec
 from tests.agents.scripted import VECTOR, behavior
 

@@ -18,7 +18,7 @@ from statistics import median
 import pytest
 
 from agents.cli.commandline import seed_list, without
-from agents.settings.config import load_config
+from agents.settings.files import load_config
 from agents.storage.checkpoint import find_checkpoint, read_counters
 from agents.storage.history import read_history
 from agents.storage.runs import RunFolder

@@ -20,7 +20,8 @@ from agents import train
 from agents.episodes.players import RandomPlayer, episodes
 from agents.learning.agent import DQNAgent
 from agents.playing.demonstrations import save_demonstrations
-from agents.settings.config import Config, load_config
+from agents.settings.config import Config
+from agents.settings.files import load_config
 from agents.storage.checkpoint import find_checkpoint, read_about, restore_checkpoint, restore_weights, save_checkpoint
 from agents.storage.history import read_history
 from agents.storage.runs import RunFolder

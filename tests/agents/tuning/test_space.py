@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from agents.settings.config import ConfigError, build_config, load_preset, preset_names, with_backend
+from agents.settings.config import ConfigError, build_config, with_backend
+from agents.settings.presets import load_preset, preset_names
 from agents.tuning.space import (
     DEFAULT,
     Choices,

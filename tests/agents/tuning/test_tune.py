@@ -11,7 +11,9 @@ from typing import Any
 import gymnasium
 import pytest
 
-from agents.settings.config import Config, load_config, load_preset
+from agents.settings.config import Config
+from agents.settings.files import load_config
+from agents.settings.presets import load_preset
 from agents.storage.history import column, read_history
 from agents.storage.provenance import read_starts
 from agents.storage.runs import RunFolder

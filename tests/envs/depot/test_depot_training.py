@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.settings.config import load_config, preset_for
+from agents.settings.files import load_config
+from agents.settings.presets import preset_for
 from agents.storage.runs import RunFolder
 from tests.agents.commands import TRAIN, run
 from tests.agents.metrics.test_metrics import points

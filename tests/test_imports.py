@@ -25,9 +25,9 @@ ENTRY_POINTS = frozenset(
 DOORS = {
     "mlagents_envs": ("bridge/unity/",),
     "grpc": ("bridge/unity/", "envs/simulated/", "envs/gridworld/"),
-    "gymnasium": ("bridge/gymnasium/", "bridge/door/", "envs/pusher"),
+    "gymnasium": ("bridge/gymnasium/", "bridge/door/", "envs/pusher", "envs/minatar"),
     "stable_baselines3": ("bridge/door/sb3.py",),
-    "mujoco": ("bridge/physics.py", "envs/pusher"),
+    "mujoco": ("bridge/physics.py", "envs/pusher", "envs/minatar"),
     "onnx": ("agents/exporting/",),
     "onnxruntime": ("agents/exporting/",),
     "tensorboard": ("agents/metrics/",),

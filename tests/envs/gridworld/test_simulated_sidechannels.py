@@ -105,7 +105,7 @@ def parameter(payload: bytes) -> bytes:
     "container",
     [
         b"\x00" * 7,
-        sidechannels.pack(uuid.uuid4(), b"whatever"),
+        sidechannels.pack(uuid.UUID(int=1), b"whatever"),
         sidechannels.ENGINE_CONFIGURATION.bytes_le + struct.pack("<i", 99) + b"short",
         sidechannels.pack(sidechannels.ENGINE_CONFIGURATION, struct.pack("<i", 9)),
         sidechannels.pack(sidechannels.ENVIRONMENT_PARAMETERS, struct.pack("<i", -4)),

@@ -38,6 +38,10 @@ class Task:
     variants: Mapping[str, str]
 
 
+#: Instead of the soft policy.
+EPSILON = (
+    "--learner.backup max --learner.entropy-target none --learner.entropy-target-end none --exploration.kind epsilon"
+)
 TASKS = {
     "cartpole": Task(
         ["--env", "CartPole-v1"],
@@ -82,9 +86,10 @@ TASKS = {
             "without-layer-norm": "--network.layer-norm false",
             "without-dueling": "--network.dueling false",
             "without-normalization": "--network.normalize false",
-            "epsilon": "--learner.backup max --learner.entropy-target none --exploration.kind epsilon",
-            "held-epsilon": "--learner.backup max --learner.entropy-target none --exploration.kind epsilon "
-            "--exploration.hold 6",
+            "constant-step-size": "--learner.learning-rate-end none",
+            "constant-entropy": "--learner.entropy-target-end none",
+            "epsilon": EPSILON,
+            "held-epsilon": f"{EPSILON} --exploration.hold 6",
             "5-levels": "--environment.levels=-1,-0.5,0,0.5,1",
             "twice-the-updates": "--learner.updates-per-step 1",
         },

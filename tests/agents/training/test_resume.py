@@ -20,7 +20,8 @@ COMMON = (
     *("--network.hidden", "16", "--network.normalize", "true", "--learner.batch-size", "8"),
     *("--learner.learning-starts", "50", "--learner.n-step", "3", "--learner.updates-per-step", "0.5"),
     *("--exploration.hold", "4", "--replay.capacity", "400", "--training.torch-device", "cpu"),
-    *("--learner.learning-rate-end", "none"),  # a step size that falls over --steps falls otherwise over fewer
+    # What falls over --steps falls otherwise over fewer.
+    *("--learner.learning-rate-end", "none", "--learner.entropy-target-end", "none"),
     *("--evaluation.episodes", "1", "--evaluation.every", "150", "--evaluation.every-episodes", "2"),
 )
 CARTPOLE = ("--env", "CartPole-v1", *COMMON)

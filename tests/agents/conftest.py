@@ -1,4 +1,4 @@
-"""What runs change in this process: small networks are fastest on one thread, and commands flush denormals."""
+"""Small networks are fastest on one thread."""
 
 from __future__ import annotations
 
@@ -16,10 +16,3 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def denormals() -> Iterator[None]:
-    """Hypothesis draws denormal numbers, in whichever test comes next."""
-    yield
-    torch.set_flush_denormal(False)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -99,6 +99,8 @@ def measure_all(contenders: Sequence[Contender], seeds: Sequence[int], interrupt
 
     with interrupts.held(), ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(measure, *task) for task in tasks]
+        while wait(futures, timeout=POLL).not_done:
+            pass  # a signal that reaches another thread is handled when this one wakes
     if interrupts.requested():
         raise KeyboardInterrupt
     for future in futures:

@@ -33,9 +33,10 @@ def check_reward_rule(spec: BehaviorSpec) -> None:
         return
     if spec.reward_rule not in REWARD_RULES:
         raise UsageError(f"unknown reward rule {spec.reward_rule!r}; there are {', '.join(REWARD_RULES)}.")
-    goals = [f"{item.name} {item.shape}" for item in spec.observations if item.is_goal]
-    if [item.shape for item in spec.observations if item.is_goal] != [(2,)]:
+    goals = [item for item in spec.observations if item.is_goal]
+    if [item.shape for item in goals] != [(2,)]:
         raise UsageError(
             f"the reward rule {spec.reward_rule!r} is for one goal observation of two numbers, found "
-            f"{', '.join(goals) or 'none'} in {spec.name}: leave option 'reward_rule' out, or set it to none."
+            f"{', '.join(f'{item.name} {item.shape}' for item in goals) or 'none'} in {spec.name}: leave option "
+            "'reward_rule' out, or set it to none."
         )

@@ -40,6 +40,16 @@ def nothing_left() -> Iterator[None]:
     assert not set(threading.enumerate()) - threads
 
 
+def kill_family(process: psutil.Popen) -> None:
+    """Ends a process of this one and whatever it has started, and waits for it: no test after this one finds them."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in process.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        process.kill()
+    process.wait()
+
+
 def ended(process: psutil.Process) -> bool:
     """Whether it ends within 5 s; otherwise it is killed. Whoever inherits it may leave it a zombie."""
     deadline = time.monotonic() + 5

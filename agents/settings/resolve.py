@@ -12,7 +12,7 @@ from bridge import Bridge, connect
 FIXED = {
     "environment": ("backend", "build", "env", "codec", "offset", "levels", "frame_stack", "behavior"),
     "network": tuple(sections()["network"].model_fields),
-    "learner": ("optimizer",),
+    "learner": ("optimizer", "relabel"),
     "replay": ("capacity",),
 }
 
@@ -71,11 +71,6 @@ def resumed_config(saved: Config, values: dict[str, Any]) -> Config:
                     f"this run has {section}.{name} {before!r}, found {after!r}: a resumed run keeps it; leave the "
                     "option out, or begin another run."
                 )
-    if config.learner.relabel and (saved.learner.n_step > 1 or saved.training.failure_reward is not None):
-        raise ConfigError(
-            "learner.relabel needs the rewards of single steps as they are, but this run's replay has others: leave "
-            "the option out, or begin another run."
-        )
     return config
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from agents import evaluate, monitor, record, report, train, tune
 from agents.cli.commandline import run_command
+from tests.leftovers import kill_family
 
 ROOT = Path(__file__).parents[2]
 TRAIN, EVALUATE, RECORD = "agents.train", "agents.evaluate", "agents.record"
@@ -83,10 +84,7 @@ class Command:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in [*self._children(), self.process]:
-            if process.is_running():
-                process.kill()
-        self.process.wait()
+        kill_family(self.process)
 
     def read(self, name: str) -> str:
         return self._files[name].read_text(encoding="utf-8")

@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 
 from tests.agents.commands import bare_environment
+from tests.leftovers import kill_family
 
 #: Makes standard input the controlling terminal, so that Ctrl-C in it is a signal, and becomes the command.
 BOOTSTRAP = (
@@ -54,10 +55,7 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.is_running():
-            for process in [*self.process.children(recursive=True), self.process]:
-                process.kill()
-        self.process.wait()
+        kill_family(self.process)
         os.close(self._master)
         os.close(self._slave)
 

@@ -7,6 +7,7 @@ import math
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +16,14 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import psutil
 import pytest
 
 from agents.settings.config import ConfigError
 from agents.settings.files import load_config
 from agents.storage.history import read_history
 from agents.system.interrupts import Interrupts
+from tests.leftovers import kill_family
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--steps", "600", "--every", "200", "--episodes", "2")
@@ -238,7 +241,7 @@ def test_an_interruption_ends_the_run_and_leaves_no_row(tmp_path: Path) -> None:
     command = [sys.executable, ROOT / "benchmarks" / "peers.py", "sb3-dqn", "CartPole-v1", "--steps", "1000000"]
     command += ["--every", "500000", "--results", tmp_path, "--runs-dir", tmp_path, "--seeds", "0"]
     log = tmp_path / "CartPole-v1.sb3-dqn-seed0.log"
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = psutil.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 60
         while not log.exists() and time.monotonic() < deadline:
@@ -246,7 +249,30 @@ def test_an_interruption_ends_the_run_and_leaves_no_row(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=60)
     finally:
-        process.kill()
+        kill_family(process)
+        process.stderr.close()
     assert process.returncode == 128 + signal.SIGTERM
     assert said.splitlines() == ["benchmarks/peers.py: interrupted."]
     assert list(tmp_path.iterdir()) == [log]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_signal_that_another_thread_receives_ends_the_measuring(script: Script, tmp_path: Path) -> None:
+    """It does not wake the main thread, which handles it."""
+    told: list[bool] = []
+
+    def measure(seed: int, should_stop: Callable[[], bool]) -> dict[str, Any]:
+        time.sleep(0.2)  # the main thread waits by then
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        deadline = time.monotonic() + 10
+        while not should_stop() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        told.append(should_stop())
+        raise InterruptedError
+
+    module = script("measure")
+    contender = module.Contender(tmp_path / "x.jsonl", [], measure)
+    with Interrupts("measure") as interrupts, pytest.raises(KeyboardInterrupt):
+        module.measure_all([contender], [0], interrupts)
+    assert told == [True]
+    assert not contender.path.exists()

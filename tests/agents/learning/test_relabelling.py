@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from agents.learning.agent import DQNAgent
 from agents.learning.relabelling import Relabelling
@@ -11,6 +12,7 @@ from agents.learning.replay import Batch
 from agents.settings.config import Config, ConfigError, build_config
 from bridge import ActionSpec, BehaviorSpec, ObsSpec
 from bridge.goals import REWARD_RULES
+from tests.agents.scripted import FIRST, LAST, Row, small_agent, steps_of
 
 SIZE = 4000
 
@@ -68,10 +70,18 @@ def config(**network: str) -> Config:
     return build_config({"environment": environment, "learner": {"relabel": 0.5}, "network": network})
 
 
-def test_an_agent_relabels_when_it_is_told_to() -> None:
-    spec = BehaviorSpec("X", GOAL, ActionSpec((3,)), reward_rule="opposite")
-    assert isinstance(DQNAgent(spec, config())._relabelling, Relabelling)
-    assert DQNAgent(spec, build_config({}))._relabelling is None
+@pytest.mark.parametrize(("part", "goal", "value"), [(0.0, [1.0, 0.0], 1.0), (1.0, [0.0, 1.0], -1.0)])
+def test_an_agent_learns_under_the_other_goal_when_it_is_told_to(part: float, goal: list[float], value: float) -> None:
+    """One move under the goal [1, 0] that ends with reward 1."""
+    spec = BehaviorSpec("X", GOAL[1:], ActionSpec((3,)), reward_rule="opposite")
+    learner = {"relabel": part, "updates_per_step": 300, "learning_rate": 0.01}
+    agent = small_agent(spec, learner=learner, environment={"reward_rule": "opposite"})
+    agent.observe(steps_of(spec, Row(0, FIRST, 1.0)))
+    action = agent.act()
+    agent.observe(steps_of(spec, Row(0, LAST, 1.0, reward=1.0, terminated=True)))
+    assert len(list(agent.learn())) == 300
+    q = agent.network([torch.tensor([goal])])[0, action[0, 0]]
+    assert q.item() == pytest.approx(value, abs=0.05)
 
 
 def test_what_is_relabelled_next_is_part_of_the_saved_state() -> None:

@@ -23,6 +23,7 @@ from PIL import Image, ImageGrab
 from agents import play
 from agents.cli.commandline import run_command
 from tests.agents.commands import COUNTER, SMALL, TRAIN, Result, bare_environment, run
+from tests.leftovers import kill_family
 
 if sys.platform != "win32":
     from tests.agents.terminal import LEFT, RIGHT, UP, Terminal
@@ -244,7 +245,6 @@ def test_gridworld_is_played_in_a_window(tmp_path: Path) -> None:
             press("Up")
             assert process.wait(60) == 0
         finally:
-            if process.is_running():
-                process.kill()
+            kill_family(process)
     assert board((tmp_path / "said").read_text().splitlines())["episode 1"][0] == "0.98"
     assert demonstrations(tmp_path / "mine.npz")["action"][:, 0].tolist() == [3, 3, 0, -1]

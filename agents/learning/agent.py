@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from agents.learning.nstep import NStep, Transitions
 from agents.learning.relabelling import Relabelling
 from agents.learning.replay import Batch, Replay, ReplayMemoryError
 from agents.learning.schedules import Schedule
+from agents.learning.shifting import RandomShift
 from agents.learning.temperature import Temperature
 from agents.settings.config import Config, ConfigError
 from bridge import REWARD_RULES, BehaviorSpec, Steps, StepType
@@ -200,7 +201,9 @@ class DQNAgent:
         while self._credit >= 1.0 and len(self.replay) > 0:
             self._credit -= 1.0
             batch = self.replay.sample(self.config.learner.batch_size)
-            yield self._update(batch if self._relabelling is None else self._relabelling(batch))
+            for change in self._changes:
+                batch = change(batch)
+            yield self._update(batch)
 
     def _update(self, batch: Batch) -> Update:
         settings = self.config.learner
@@ -340,7 +343,11 @@ class DQNAgent:
             self.replay = Replay(self.inputs.specs, branches, self.config.replay.capacity, self._replay_rng, available)
         except ReplayMemoryError as error:
             raise ConfigError(str(error)) from None
-        self._relabelling = self._build_relabelling() if settings.relabel else None
+        self._changes: list[Callable[[Batch], Batch]] = []  # of every batch
+        if settings.relabel:
+            self._changes.append(self._build_relabelling())
+        if settings.random_shift:
+            self._changes.append(self._build_random_shift())
         self._nstep = NStep(settings.n_step, settings.gamma, len(branches))
         # Without a target network the online one is its own target.
         self.target_network = self.network if settings.target == "none" else copy.deepcopy(self.network)
@@ -361,6 +368,17 @@ class DQNAgent:
             )
         rule = REWARD_RULES[self.spec.reward_rule]
         return Relabelling(self.config.learner.relabel, rule, goals[0], self._replay_rng)
+
+    def _build_random_shift(self) -> RandomShift:
+        sizes = [item.shape[1:] for item in self.inputs.specs if item.kind == "image"]
+        pixels, limit = self.config.learner.random_shift, min((min(size) for size in sizes), default=0) // 2
+        if pixels > limit:
+            raise ConfigError(
+                f"learner.random_shift moves images by up to half their size, found {pixels} pixels and "
+                f"{' and '.join(f'an image of {height} x {width}' for height, width in sizes) or 'no image'} among "
+                f"network.observations: {f'use {limit} at most' if sizes else 'set it to 0'}."
+            )
+        return RandomShift(pixels, self._replay_rng)
 
     def _norms_take_in(self, obs: tuple[Array, ...]) -> None:
         """Running statistics are the same in both networks: they describe the observations, not what was learned."""

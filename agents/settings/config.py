@@ -191,13 +191,18 @@ class LearnerConfig(Section):
         description="soft: the temperature is learned such that the policy has this part of the uniform one's entropy; "
         "none: it stays",
     )
+    entropy_target_end: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, Optional] = Field(
+        None, description="soft: entropy_target falls to this, linearly over the training; none: it stays"
+    )
     relabel: Fraction = Field(
         0.0,
         description="part of each batch that is learned under the goal that it did not have (hindsight, Andrychowicz "
         "et al. 2017); needs environment.reward_rule",
     )
-    entropy_target_end: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, Optional] = Field(
-        None, description="soft: entropy_target falls to this, linearly over the training; none: it stays"
+    random_shift: Count = Field(
+        0,
+        description="images of a batch are moved by up to so many of the network's pixels each way (Kostrikov et al. "
+        "2020)",
     )
     target_rate: Fraction = Field(1.0, description="part of the way from Q to its target that an update aims at")
     updates_per_step: Positive = Field(1.0, description="updates per agent step, may be a fraction")

@@ -87,11 +87,10 @@ def test_an_agent_learns_under_the_other_goal_when_it_is_told_to(part: float, go
 def test_what_is_relabelled_next_is_part_of_the_saved_state() -> None:
     spec = BehaviorSpec("X", GOAL, ActionSpec((3,)), reward_rule="opposite")
     agent, resumed = DQNAgent(spec, config()), DQNAgent(spec, config())
-    assert agent._relabelling is not None
-    assert resumed._relabelling is not None
-    agent._relabelling(batch())
+    (relabelling,), (resumed_relabelling,) = agent._changes, resumed._changes
+    relabelling(batch())
     resumed.load_state_dict(agent.state_dict())
-    np.testing.assert_array_equal(resumed._relabelling(batch()).reward_t, agent._relabelling(batch()).reward_t)
+    np.testing.assert_array_equal(resumed_relabelling(batch()).reward_t, relabelling(batch()).reward_t)
 
 
 @pytest.mark.parametrize(

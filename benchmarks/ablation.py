@@ -65,6 +65,7 @@ TASKS = {
         {
             "preset": "",
             "pixels": "--network.encoder small",
+            "without-shifts": "--learner.random-shift 0",
             "full-resolution": "--network.downsample 1",
             "goal-concat": "--network.goal concat",
             "without-layer-norm": "--network.layer-norm false",

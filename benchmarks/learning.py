@@ -17,7 +17,19 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from measure import RESULTS, RUNS, Contender, Curve, Row, ShouldStop, measure_all, read_rows, run, versions
+from measure import (
+    RESULTS,
+    RUNS,
+    Contender,
+    Curve,
+    Row,
+    ShouldStop,
+    measure_all,
+    preset_mark,
+    read_rows,
+    run,
+    versions,
+)
 
 from agents.cli.commandline import run_command, seed_list, whole_number_from
 from agents.settings.files import load_config
@@ -37,8 +49,10 @@ def train(name: str, arguments: Sequence[str], runs_dir: Path, seed: int, should
     test = json.loads(sorted((folder / "evaluations").glob("*.json"))[-1].read_text(encoding="utf-8"))
     for single in ("scores", "episode_metrics"):
         test.pop(single)
-    settings = load_config(folder / "config.yaml").evaluation
+    config = load_config(folder / "config.yaml")
+    settings = config.evaluation
     return {
+        "preset": preset_mark(config.preset),
         "seconds": round(time.monotonic() - began),
         "test": test,
         "evaluation": {"every": settings.every, "episodes": settings.every_episodes, "seed": settings.seed + 1},

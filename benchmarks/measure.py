@@ -7,6 +7,7 @@ interruption loses only the seeds that are being measured.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -24,6 +25,7 @@ from typing import Any
 import psutil
 
 from agents.settings.config import ConfigError
+from agents.settings.presets import load_preset
 from agents.system.files import append_whole
 from agents.system.interrupts import Interrupts
 
@@ -55,9 +57,15 @@ class Contender:
     measure: Callable[[int, ShouldStop], Row]
 
     def rows(self) -> list[Row]:
-        """Those that are there. Raises `ConfigError` when they are of other arguments."""
+        """Those that are there. Raises `ConfigError` for other arguments, or a preset that has changed."""
         rows = read_rows(self.path)
         for row in rows:
+            preset = row.get("preset")  # rows of peers have none
+            if preset and preset != preset_mark(preset["name"]):
+                raise ConfigError(
+                    f"{self.path} holds results of another preset {preset['name']!r} than the one that is there now: "
+                    "delete its lines to measure anew, or choose another name."
+                )
             if row["arguments"] != json.loads(json.dumps(self.arguments)):
                 raise ConfigError(
                     f"{self.path} holds results of other arguments: {row['arguments']}; choose another name."
@@ -105,6 +113,12 @@ def measure_all(contenders: Sequence[Contender], seeds: Sequence[int], interrupt
         raise KeyboardInterrupt
     for future in futures:
         future.result()
+
+
+def preset_mark(name: str) -> Row:
+    """A preset's name and a digest of its values, to know by whether it has changed. Raises `ConfigError`."""
+    values = json.dumps(load_preset(name), sort_keys=True)
+    return {"name": name, "sha256": hashlib.sha256(values.encode()).hexdigest()}
 
 
 def read_rows(path: Path) -> list[Row]:

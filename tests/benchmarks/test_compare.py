@@ -159,6 +159,7 @@ def test_both_sides_in_turns_each_seed_once(script: Script, tmp_path: Path) -> N
             assert all(low <= mean for low, mean in zip(least, means, strict=True))
             assert row["evaluation"] == {"every": 200, "episodes": 2, "seed": 1_000_001}
             assert {"torch", "numpy"} <= row["versions"].keys()
+        assert all(("preset" in row) == (path is files[0]) for row in rows)
         assert rows[0]["curve"] != rows[1]["curve"]
     assert list(cells(done.stdout)) == ["", "---", "CartPole-v1.ours", "CartPole-v1.sb3-dqn"]
     runs = tmp_path / "runs"
@@ -183,6 +184,18 @@ def test_both_sides_in_turns_each_seed_once(script: Script, tmp_path: Path) -> N
     assert "holds results of other arguments" in other.stderr
     assert len(other.stderr.splitlines()) == 1
     assert [path.read_bytes() for path in files] == before
+
+
+def test_results_of_a_preset_that_has_changed_are_not_continued(script: Script, tmp_path: Path) -> None:
+    measure = script("measure")
+    current = measure.preset_mark("cartpole")
+    former = {**current, "sha256": "0" * 64}
+    path = write(tmp_path / "cartpole.jsonl", CURVE, preset=current)
+    contender = measure.Contender(path, [], lambda seed, should_stop: {})
+    assert len(contender.rows()) == 1
+    write(path, CURVE, preset=former)
+    with pytest.raises(ConfigError, match="another preset 'cartpole' than the one that is there now: delete its lines"):
+        contender.rows()
 
 
 @pytest.mark.parametrize(("peer", "env"), [("sb3-td3", "Pendulum-v1"), ("sb3-dqn-seed-a", "Pusher-v4")])

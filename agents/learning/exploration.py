@@ -1,4 +1,4 @@
-"""From Q-values to actions: greedy, epsilon-greedy, held random actions, Boltzmann. numpy only.
+"""From Q-values to actions: greedy, epsilon-greedy, Boltzmann, held random actions and held noise. numpy only.
 
 One draw per agent and branch, among the allowed actions only.
 """
@@ -36,8 +36,18 @@ def boltzmann(
     """Softmax of q / temperature per branch, by the Gumbel-max trick; temperature 0 is greedy."""
     if temperature <= 0:
         return greedy(q, mask, layout)
-    gumbel = -np.log(-np.log(rng.uniform(1e-12, 1.0, q.shape)))
-    return greedy((q / temperature + gumbel).astype(np.float32), mask, layout)
+    return _best_with(gumbel(q.shape, rng), q, mask, temperature, layout)
+
+
+def gumbel(shape: tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Noise of the standard Gumbel distribution."""
+    return -np.log(-np.log(rng.uniform(1e-12, 1.0, shape)))
+
+
+def _best_with(
+    noise: npt.NDArray[np.float64], q: FloatArray, mask: BoolArray, temperature: float, layout: BranchLayout
+) -> ActionArray:
+    return greedy((q / temperature + noise).astype(np.float32), mask, layout)
 
 
 def epsilon_greedy(
@@ -49,12 +59,15 @@ def epsilon_greedy(
 
 
 class Exploration:
-    """Chooses actions for the deciding agents; remembers, per open episode, which random actions are being held.
+    """Chooses actions for the deciding agents; remembers, per open episode and branch, what is being held.
 
     Args:
         kind: `epsilon`; `boltzmann` and `soft` are one thing here: where the temperature comes from is not.
-        hold: mean number of decisions that a random action is held (Dabney et al. 2021, arXiv 2006.01782, with
-            geometric times); 1 is plain epsilon-greedy. The fraction of random decisions stays epsilon.
+        hold: 1 holds nothing. Otherwise, in decisions, the mean of geometric times. With epsilon that a random action
+            is held (Dabney et al. 2021, arXiv 2006.01782); the fraction of random decisions stays epsilon. With
+            Boltzmann that the Gumbel noise is held which chooses among a branch's actions: each decision by itself is
+            still drawn by the softmax, but several in a row prefer the same ones (as the exploration matrix of gSDE,
+            Raffin et al. 2021, arXiv 2005.05719, which is also kept for some steps).
     """
 
     def __init__(self, kind: str, hold: float, layout: BranchLayout, rng: np.random.Generator) -> None:
@@ -62,15 +75,20 @@ class Exploration:
         self._hold = hold
         self._layout = layout
         self._rng = rng
-        self._held: dict[int, ActionArray] = {}  # episode -> [branches], -1 where nothing is held
+        #: By episode: actions [branches], -1 where none is held; or noise [total].
+        self._held: dict[int, npt.NDArray[Any]] = {}
 
     def choose(self, q: FloatArray, mask: BoolArray, episodes: npt.NDArray[np.int64], level: float) -> ActionArray:
         """int32 [N, branches] for q, mask [N, total] of the open `episodes` [N]; `level` is epsilon or temperature."""
-        if self._kind != "epsilon":
+        if level <= 0:
+            return greedy(q, mask, self._layout)
+        if self._kind == "epsilon":
+            if self._hold <= 1:
+                return epsilon_greedy(q, mask, level, self._layout, self._rng)
+            return self._held_or_greedy(q, mask, episodes, level)
+        if self._hold <= 1:
             return boltzmann(q, mask, level, self._layout, self._rng)
-        if self._hold <= 1 or level <= 0:
-            return epsilon_greedy(q, mask, level, self._layout, self._rng)
-        return self._held_or_greedy(q, mask, episodes, level)
+        return _best_with(self._held_noise(q.shape, episodes), q, mask, level, self._layout)
 
     def forget(self, episodes: npt.NDArray[np.int64]) -> None:
         """Those episodes ended."""
@@ -84,7 +102,8 @@ class Exploration:
         return {"held": {str(episode): actions.tolist() for episode, actions in self._held.items()}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._held = {int(episode): np.asarray(actions, np.int32) for episode, actions in state["held"].items()}
+        kind = np.int32 if self._kind == "epsilon" else np.float64
+        self._held = {int(episode): np.asarray(held, kind) for episode, held in state["held"].items()}
 
     def _held_or_greedy(
         self, q: FloatArray, mask: BoolArray, episodes: npt.NDArray[np.int64], level: float
@@ -105,3 +124,12 @@ class Exploration:
         for episode, after in zip(episodes.tolist(), np.where(stays, held, -1), strict=True):
             self._held[episode] = after
         return actions
+
+    def _held_noise(self, shape: tuple[int, ...], episodes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Each branch's noise is drawn anew with probability 1 / hold. [N, total]"""
+        fresh = gumbel(shape, self._rng)
+        ends = self._rng.random((len(fresh), len(self._layout.sizes))) < 1.0 / self._hold
+        held = [self._held.get(episode, drawn) for episode, drawn in zip(episodes.tolist(), fresh, strict=True)]
+        noise = np.where(np.repeat(ends, self._layout.sizes, axis=1), fresh, np.reshape(held, shape))
+        self._held.update(zip(episodes.tolist(), noise, strict=True))
+        return noise

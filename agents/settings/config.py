@@ -230,7 +230,12 @@ class ExplorationConfig(Section):
     duration: PositiveCount = Field(10_000, description="linear: units from start to end")
     decay: Fraction = Field(0.999, description="exponential: factor per unit")
     delay: Count = Field(0, description="units before the level begins to fall")
-    hold: float = Field(1.0, ge=1, description="epsilon: mean agent steps that a random action is held, per branch")
+    hold: float = Field(
+        1.0,
+        ge=1,
+        description="mean agent steps, per branch, that a random action is held, or, without epsilon, the noise that "
+        "chooses by the softmax",
+    )
 
     @model_validator(mode="after")
     def _epsilon_is_a_probability(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import groupby
 
 import numpy as np
@@ -44,12 +45,13 @@ def run(
 
 def of_kind(kind: str, layout: BranchLayout, seed: int = 0) -> Exploration:
     rng = np.random.default_rng(seed)
-    return Exploration("epsilon", 4.0, layout, rng) if kind == "held" else Exploration(kind, 1.0, layout, rng)
+    held = {"held": "epsilon", "held-noise": "boltzmann"}
+    return Exploration(held[kind], 4.0, layout, rng) if kind in held else Exploration(kind, 1.0, layout, rng)
 
 
 @given(
     sizes=st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple),
-    kind=st.sampled_from(["epsilon", "held", "boltzmann"]),
+    kind=st.sampled_from(["epsilon", "held", "boltzmann", "held-noise"]),
     level=st.sampled_from([0.0, 0.3, 1.0]),
     seed=st.integers(0, 2**32 - 1),
 )
@@ -131,15 +133,18 @@ def test_uniform_is_uniform_among_the_allowed_actions() -> None:
     assert (actions[:, 1] == 1).all()
 
 
+@pytest.mark.parametrize("hold", [1.0, 3.0])
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 20.0])
-def test_boltzmann_draws_by_the_softmax(temperature: float) -> None:
+def test_boltzmann_draws_by_the_softmax(temperature: float, hold: float) -> None:
+    """Every decision by itself, also when its noise has been there before."""
     layout = BranchLayout((3, 2))
     rows = 30_000
     q = np.array([1.0, 0.5, 3.0, -1.0, 0.0], np.float32)
     allowed = np.array([True, True, False, True, True])
-    actions = boltzmann(
-        np.tile(q, (rows, 1)), np.tile(allowed, (rows, 1)), temperature, layout, np.random.default_rng(5)
-    )
+    exploration = Exploration("boltzmann", hold, layout, np.random.default_rng(5))
+    given = np.tile(q, (rows, 1)), np.tile(allowed, (rows, 1)), np.arange(rows), temperature
+    for _ in range(3):
+        actions = exploration.choose(*given)
     weight = np.where(allowed, np.exp(q.astype(np.float64) / temperature), 0.0)
     for branch, (start, size) in enumerate(zip(layout.offsets, layout.sizes, strict=True)):
         mine = weight[start : start + size]
@@ -147,7 +152,7 @@ def test_boltzmann_draws_by_the_softmax(temperature: float) -> None:
             assert_share((actions[:, branch] == action).sum(), rows, mine[action] / mine.sum())
 
 
-@pytest.mark.parametrize("kind", ["epsilon", "held", "boltzmann"])
+@pytest.mark.parametrize("kind", ["epsilon", "held", "boltzmann", "held-noise"])
 def test_level_0_is_greedy(kind: str) -> None:
     exploration = of_kind(kind, WIDE)
     assert (run(exploration, WIDE, decisions=100, agents=3, level=0.0) == 0).all()
@@ -173,9 +178,30 @@ def test_at_level_1_every_decision_is_random_also_when_held() -> None:
     assert (actions != 0).mean() == pytest.approx(0.995, abs=0.004)
 
 
-def test_agents_and_branches_hold_for_themselves() -> None:
-    exploration = Exploration("epsilon", 6.0, WIDE, np.random.default_rng(8))
-    random = run(exploration, WIDE, decisions=2000, agents=2, level=0.5) != 0
+def test_noise_is_held_as_long_as_asked() -> None:
+    exploration = Exploration("boltzmann", 5.0, WIDE, np.random.default_rng(6))
+    actions = run(exploration, WIDE, decisions=2500, agents=8, level=1e9)  # all look alike: the noise decides
+    holds = np.array([len(list(same)) for one in actions.reshape(2500, -1).T for _, same in groupby(one.tolist())])
+    assert holds.mean() == pytest.approx(5.0 / 0.995, rel=4 / np.sqrt(len(holds)))  # 1 in 200 draws is the same again
+    assert_share((holds >= 2).sum(), len(holds), 1 - 0.995 / 5.0)
+    assert_share((holds >= 3).sum(), len(holds), (1 - 0.995 / 5.0) ** 2)
+
+
+def test_held_noise_is_no_held_action() -> None:
+    """What looks better is chosen at once, and again what the noise prefers when nothing does."""
+    exploration = Exploration("soft", 1e9, ONE, np.random.default_rng(7))
+    _, mask = best_is_first(ONE, 1)
+    level, better = np.zeros((1, 4), np.float32), np.array([[0, 0, 50, 0]], np.float32)
+    found = [exploration.choose(q, mask, np.array([0]), 1.0).item() for q in (level, better, level, -better, level)]
+    assert found[1] == 2 != found[3]
+    assert found[0] == found[2] == found[4]
+
+
+@pytest.mark.parametrize(("kind", "level"), [("epsilon", 0.5), ("boltzmann", 0.2)])
+def test_agents_and_branches_hold_for_themselves(kind: str, level: float) -> None:
+    exploration = Exploration(kind, 6.0, WIDE, np.random.default_rng(8))
+    random = run(exploration, WIDE, decisions=2000, agents=2, level=level) != 0
+    assert 0.1 < random.mean() < 0.9
     for first, second in ((random[:, 0, 0], random[:, 0, 1]), (random[:, 0, 0], random[:, 1, 0])):
         assert abs(np.corrcoef(first, second)[0, 1]) < 0.1
 
@@ -188,8 +214,9 @@ def test_a_held_action_is_dropped_where_it_is_forbidden() -> None:
     assert exploration.choose(q, mask, np.array([0]), 1.0).item() != held
 
 
-def test_what_is_held_follows_the_episode_not_the_row() -> None:
-    exploration = Exploration("epsilon", 1e9, WIDE, np.random.default_rng(10))
+@pytest.mark.parametrize("kind", ["epsilon", "soft"])
+def test_what_is_held_follows_the_episode_not_the_row(kind: str) -> None:
+    exploration = Exploration(kind, 1e9, WIDE, np.random.default_rng(10))
     q, mask = best_is_first(WIDE, 2)
     before = exploration.choose(q, mask, np.array([7, 8]), 1.0)
     after = exploration.choose(q, mask, np.array([8, 7]), 1.0)
@@ -198,8 +225,9 @@ def test_what_is_held_follows_the_episode_not_the_row() -> None:
     assert alone[0].tolist() == before[1].tolist()
 
 
-def test_what_an_ended_episode_held_is_forgotten() -> None:
-    exploration = Exploration("epsilon", 1e9, WIDE, np.random.default_rng(11))
+@pytest.mark.parametrize("kind", ["epsilon", "soft"])
+def test_what_an_ended_episode_held_is_forgotten(kind: str) -> None:
+    exploration = Exploration(kind, 1e9, WIDE, np.random.default_rng(11))
     q, mask = best_is_first(WIDE, 2)
     before = exploration.choose(q, mask, np.array([7, 8]), 1.0)
     exploration.forget(np.array([7]))
@@ -213,21 +241,27 @@ def test_what_an_ended_episode_held_is_forgotten() -> None:
 
 def test_nobody_deciding_is_no_error() -> None:
     q, mask = best_is_first(WIDE, 0)
-    for kind in ("epsilon", "held", "boltzmann"):
+    for kind in ("epsilon", "held", "boltzmann", "held-noise"):
         assert of_kind(kind, WIDE).choose(q, mask, np.zeros(0, np.int64), 0.5).shape == (0, 2)
 
 
-def test_the_state_goes_through_json_and_goes_on() -> None:
-    first = Exploration("epsilon", 4.0, WIDE, np.random.default_rng(12))
+@pytest.mark.parametrize("kind", ["epsilon", "soft"])
+def test_the_state_goes_through_json_and_goes_on(kind: str) -> None:
+    first = Exploration(kind, 4.0, WIDE, np.random.default_rng(12))
     run(first, WIDE, decisions=5, agents=3, level=0.8)
-    second = Exploration("epsilon", 4.0, WIDE, np.random.default_rng(0))
+    second = Exploration(kind, 4.0, WIDE, np.random.default_rng(0))
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
     second._rng.bit_generator.state = first._rng.bit_generator.state
     expected = run(first, WIDE, decisions=50, agents=3, level=0.8)
     assert run(second, WIDE, decisions=50, agents=3, level=0.8).tolist() == expected.tolist()
 
 
-def test_a_hold_of_1_is_plain_epsilon_greedy() -> None:
+@pytest.mark.parametrize(("kind", "plain"), [("epsilon", epsilon_greedy), ("soft", boltzmann)])
+def test_a_hold_of_1_holds_nothing(kind: str, plain: Callable[..., npt.NDArray[np.int32]]) -> None:
     q, mask = best_is_first(WIDE, 50)
-    chosen = Exploration("epsilon", 1.0, WIDE, np.random.default_rng(13)).choose(q, mask, np.arange(50), 0.3)
-    assert chosen.tolist() == epsilon_greedy(q, mask, 0.3, WIDE, np.random.default_rng(13)).tolist()
+    exploration = Exploration(kind, 1.0, WIDE, np.random.default_rng(13))
+    rng = np.random.default_rng(13)
+    for _ in range(3):
+        chosen = exploration.choose(q, mask, np.arange(50), 0.3)
+        assert chosen.tolist() == plain(q, mask, 0.3, WIDE, rng).tolist()
+    assert exploration.state_dict() == {"held": {}}

@@ -71,7 +71,7 @@ class Exploration:
     """
 
     def __init__(self, kind: str, hold: float, layout: BranchLayout, rng: np.random.Generator) -> None:
-        self._kind = kind
+        self._by_noise = kind != "epsilon"
         self._hold = hold
         self._layout = layout
         self._rng = rng
@@ -82,13 +82,12 @@ class Exploration:
         """int32 [N, branches] for q, mask [N, total] of the open `episodes` [N]; `level` is epsilon or temperature."""
         if level <= 0:
             return greedy(q, mask, self._layout)
-        if self._kind == "epsilon":
-            if self._hold <= 1:
-                return epsilon_greedy(q, mask, level, self._layout, self._rng)
-            return self._held_or_greedy(q, mask, episodes, level)
         if self._hold <= 1:
-            return boltzmann(q, mask, level, self._layout, self._rng)
-        return _best_with(self._held_noise(q.shape, episodes), q, mask, level, self._layout)
+            plain = boltzmann if self._by_noise else epsilon_greedy
+            return plain(q, mask, level, self._layout, self._rng)
+        if self._by_noise:
+            return _best_with(self._held_noise(q.shape, episodes), q, mask, level, self._layout)
+        return self._held_or_greedy(q, mask, episodes, level)
 
     def forget(self, episodes: npt.NDArray[np.int64]) -> None:
         """Those episodes ended."""
@@ -99,11 +98,13 @@ class Exploration:
         self._held.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"held": {str(episode): actions.tolist() for episode, actions in self._held.items()}}
+        return {"noise": self._by_noise, "held": {str(episode): held.tolist() for episode, held in self._held.items()}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        kind = np.int32 if self._kind == "epsilon" else np.float64
-        self._held = {int(episode): np.asarray(held, kind) for episode, held in state["held"].items()}
+        self._held = {}
+        if state.get("noise", False) == self._by_noise:  # else the run goes on with another kind
+            kind = np.float64 if self._by_noise else np.int32
+            self._held = {int(episode): np.asarray(held, kind) for episode, held in state["held"].items()}
 
     def _held_or_greedy(
         self, q: FloatArray, mask: BoolArray, episodes: npt.NDArray[np.int64], level: float

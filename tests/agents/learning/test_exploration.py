@@ -264,4 +264,15 @@ def test_a_hold_of_1_holds_nothing(kind: str, plain: Callable[..., npt.NDArray[n
     for _ in range(3):
         chosen = exploration.choose(q, mask, np.arange(50), 0.3)
         assert chosen.tolist() == plain(q, mask, 0.3, WIDE, rng).tolist()
-    assert exploration.state_dict() == {"held": {}}
+    assert exploration.state_dict()["held"] == {}
+
+
+def test_a_run_goes_on_with_another_kind_and_holds_nothing_of_the_former_one() -> None:
+    for before, after in (("epsilon", "soft"), ("soft", "epsilon")):
+        first = Exploration(before, 4.0, WIDE, np.random.default_rng(14))
+        run(first, WIDE, decisions=5, agents=3, level=0.8)
+        assert first.state_dict()["held"]
+        second = Exploration(after, 4.0, WIDE, np.random.default_rng(15))
+        second.load_state_dict(first.state_dict())
+        assert second.state_dict()["held"] == {}
+        run(second, WIDE, decisions=5, agents=3, level=0.8)

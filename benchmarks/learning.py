@@ -2,9 +2,9 @@
 
     python benchmarks/learning.py gridworld --seeds 0-2 -- --build GridWorld
 
-appends one line per seed to benchmarks/results/gridworld.jsonl (a seed that is there already is not run again) and
-prints the table. Everything after `--` goes to `python -m agents.train`. With `--evaluation.every` in it, or in the
-preset, a line also has the learning curve.
+appends one line per seed to benchmarks/results/gridworld.jsonl (a seed that is there already is not run again, and
+lines of a preset that has changed since are refused) and prints the table. Everything after `--` goes to
+`python -m agents.train`. With `--evaluation.every` in it, or in the preset, a line also has the learning curve.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from measure import (
 )
 
 from agents.cli.commandline import run_command, seed_list, whole_number_from
+from agents.settings.config import ConfigError
 from agents.settings.files import load_config
+from agents.settings.presets import preset_names
 from agents.storage.history import read_history
 from agents.system.interrupts import Interrupts
 from agents.training.seeds import SeedResult, results_table
@@ -41,18 +43,21 @@ PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "mlagents-envs")
 
 
 def train(name: str, arguments: Sequence[str], runs_dir: Path, seed: int, should_stop: ShouldStop) -> Row:
-    """One run with its test. Raises as `measure.run`."""
+    """One run with its test. Raises as `measure.run`, and `ConfigError` when its preset has changed meanwhile."""
     folder = runs_dir / f"{name}-seed{seed}"
     command = ["-m", "agents.train", "--run-id", folder.name, "--force", "--seed", str(seed)]
+    marks = {name: preset_mark(name) for name in preset_names()}
     began = time.monotonic()
     run([*command, "--results-dir", runs_dir, *arguments], folder.with_name(f"{folder.name}.log"), should_stop)
     test = json.loads(sorted((folder / "evaluations").glob("*.json"))[-1].read_text(encoding="utf-8"))
     for single in ("scores", "episode_metrics"):
         test.pop(single)
     config = load_config(folder / "config.yaml")
-    settings = config.evaluation
+    settings, mark = config.evaluation, preset_mark(config.preset)
+    if marks.get(config.preset, mark) != mark:
+        raise ConfigError(f"preset {config.preset!r} was changed during the run of {folder.name}: it is not stored.")
     return {
-        "preset": preset_mark(config.preset),
+        "preset": mark,
         "seconds": round(time.monotonic() - began),
         "test": test,
         "evaluation": {"every": settings.every, "episodes": settings.every_episodes, "seed": settings.seed + 1},

@@ -60,10 +60,10 @@ class Contender:
         """Those that are there. Raises `ConfigError` for other arguments, or a preset that has changed."""
         rows = read_rows(self.path)
         for row in rows:
-            preset = row.get("preset")  # rows of peers have none
-            if preset and preset != preset_mark(preset["name"]):
+            preset = row.get("preset")  # peers have none, nor have rows older than these marks
+            if preset and not _is_current(preset):
                 raise ConfigError(
-                    f"{self.path} holds results of another preset {preset['name']!r} than the one that is there now: "
+                    f"{self.path} holds results of a preset {preset['name']!r} that is gone or has changed since: "
                     "delete its lines to measure anew, or choose another name."
                 )
             if row["arguments"] != json.loads(json.dumps(self.arguments)):
@@ -80,7 +80,8 @@ def measure_all(contenders: Sequence[Contender], seeds: Sequence[int], interrupt
         jobs: how many side by side; their seconds are then not comparable.
 
     Raises:
-        ConfigError: a file holds results of other arguments; nothing was measured.
+        ConfigError: a file holds results of other arguments, or of a preset that has changed; then nothing more is
+            measured.
         ChildProcessError: a run failed. The other ones are ended.
         KeyboardInterrupt: a signal came. The runs are ended.
     """
@@ -94,6 +95,7 @@ def measure_all(contenders: Sequence[Contender], seeds: Sequence[int], interrupt
     def measure(contender: Contender, seed: int) -> None:
         load = psutil.getloadavg()[0]
         try:
+            contender.rows()  # a preset may have changed while other seeds were measured
             found = contender.measure(seed, should_stop)
         except InterruptedError:
             return
@@ -119,6 +121,13 @@ def preset_mark(name: str) -> Row:
     """A preset's name and a digest of its values, to know by whether it has changed. Raises `ConfigError`."""
     values = json.dumps(load_preset(name), sort_keys=True)
     return {"name": name, "sha256": hashlib.sha256(values.encode()).hexdigest()}
+
+
+def _is_current(mark: Row) -> bool:
+    try:
+        return mark == preset_mark(mark["name"])
+    except ConfigError:
+        return False
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -63,11 +63,11 @@ class Exploration:
 
     Args:
         kind: `epsilon`; `boltzmann` and `soft` are one thing here: where the temperature comes from is not.
-        hold: 1 holds nothing. Otherwise, in decisions, the mean of geometric times. With epsilon that a random action
-            is held (Dabney et al. 2021, arXiv 2006.01782); the fraction of random decisions stays epsilon. With
-            Boltzmann that the Gumbel noise is held which chooses among a branch's actions: each decision by itself is
-            still drawn by the softmax, but several in a row prefer the same ones (as the exploration matrix of gSDE,
-            Raffin et al. 2021, arXiv 2005.05719, which is also kept for some steps).
+        hold: the mean number of decisions, with geometric times, that something random is held; 1 holds nothing.
+            With epsilon it is a random action (Dabney et al. 2021, arXiv 2006.01782), and the fraction of random
+            decisions stays epsilon. With Boltzmann it is the Gumbel noise that chooses among a branch's actions (gSDE
+            keeps its noise so, Raffin et al. 2021, arXiv 2005.05719): for given values every decision is still drawn
+            by the softmax, but several in a row prefer the same actions.
     """
 
     def __init__(self, kind: str, hold: float, layout: BranchLayout, rng: np.random.Generator) -> None:

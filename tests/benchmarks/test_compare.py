@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -159,7 +160,8 @@ def test_both_sides_in_turns_each_seed_once(script: Script, tmp_path: Path) -> N
             assert all(low <= mean for low, mean in zip(least, means, strict=True))
             assert row["evaluation"] == {"every": 200, "episodes": 2, "seed": 1_000_001}
             assert {"torch", "numpy"} <= row["versions"].keys()
-        assert all(("preset" in row) == (path is files[0]) for row in rows)
+        mark = script("measure").preset_mark("cartpole") if path is files[0] else None
+        assert [row.get("preset") for row in rows] == [mark, mark]
         assert rows[0]["curve"] != rows[1]["curve"]
     assert list(cells(done.stdout)) == ["", "---", "CartPole-v1.ours", "CartPole-v1.sb3-dqn"]
     runs = tmp_path / "runs"
@@ -188,14 +190,47 @@ def test_both_sides_in_turns_each_seed_once(script: Script, tmp_path: Path) -> N
 
 def test_results_of_a_preset_that_has_changed_are_not_continued(script: Script, tmp_path: Path) -> None:
     measure = script("measure")
-    current = measure.preset_mark("cartpole")
-    former = {**current, "sha256": "0" * 64}
-    path = write(tmp_path / "cartpole.jsonl", CURVE, preset=current)
+    preset = tmp_path / "mine.yaml"
+    preset.write_text("learner: {n_step: 3}\n")
+    path = write(tmp_path / "results.jsonl", CURVE, preset=measure.preset_mark(str(preset)))
     contender = measure.Contender(path, [], lambda seed, should_stop: {})
+    preset.write_text("# The same.\nenvironments: [CartPole-v1]\nlearner: {n_step: 3}\n")
     assert len(contender.rows()) == 1
-    write(path, CURVE, preset=former)
-    with pytest.raises(ConfigError, match="another preset 'cartpole' than the one that is there now: delete its lines"):
+    preset.write_text("learner: {n_step: 4}\n")
+    with pytest.raises(ConfigError, match=r"results.jsonl holds results of a preset '.*' that is gone or has changed"):
         contender.rows()
+    with Interrupts("test") as interrupts, pytest.raises(ConfigError, match="delete its lines to measure anew"):
+        measure.measure_all([contender], [7], interrupts)
+    preset.unlink()
+    with pytest.raises(ConfigError, match="gone or has changed"):
+        contender.rows()
+
+
+def test_a_run_whose_preset_changes_meanwhile_is_not_stored(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learning = script("learning")
+    calls = count()
+    monkeypatch.setattr(learning, "preset_mark", lambda name: {"name": name, "sha256": str(next(calls))})
+    words = ("--env", "CartPole-v1", "--steps", "100", "--evaluation.every", "0", "--evaluation.episodes", "1")
+    with pytest.raises(ConfigError, match="'cartpole' was changed during the run of mine-seed0: it is not stored"):
+        learning.train("mine", [*words, "--evaluation.policy", "final"], tmp_path, 0, lambda: False)
+
+
+def test_a_preset_that_changes_between_two_seeds_ends_the_measuring(script: Script, tmp_path: Path) -> None:
+    measure = script("measure")
+    preset = tmp_path / "mine.yaml"
+    preset.write_text("learner: {n_step: 3}\n")
+
+    def measured(seed: int, should_stop: Callable[[], bool]) -> dict[str, Any]:
+        mark = measure.preset_mark(str(preset))
+        preset.write_text("learner: {n_step: 4}\n")
+        return {"preset": mark}
+
+    contender = measure.Contender(tmp_path / "results.jsonl", [], measured)
+    with Interrupts("test") as interrupts, pytest.raises(ConfigError, match="gone or has changed"):
+        measure.measure_all([contender], [0, 1], interrupts)
+    assert [row["seed"] for row in measure.read_rows(contender.path)] == [0]
 
 
 @pytest.mark.parametrize(("peer", "env"), [("sb3-td3", "Pendulum-v1"), ("sb3-dqn-seed-a", "Pusher-v4")])

@@ -458,7 +458,7 @@ def test_running_norms_take_in_what_is_stored_once() -> None:
         {"learner": {"target": "hard", "target_period": 7, "target_unit": "steps"}},
         {"learner": {"target": "polyak", "n_step": 3, "updates_per_step": 0.3}, "network": {"normalize": True}},
         {"learner": {"optimizer": "rmsprop"}, "exploration": {"kind": "boltzmann"}},
-        {"learner": {"backup": "soft", "entropy_target": 0.5}, "exploration": {"kind": "soft"}},
+        {"learner": {"backup": "soft", "entropy_target": 0.5}, "exploration": {"kind": "soft", "hold": 4.0}},
     ],
     ids=str,
 )
@@ -486,8 +486,10 @@ def test_a_resumed_agent_is_one_that_never_stopped(sections: dict[str, Any]) -> 
     assert same(parameters(first.target_network), parameters(second.target_network))
 
 
-def test_nothing_is_kept_of_ended_episodes() -> None:
-    agent = small_agent(SPEC, exploration={"hold": 50.0, "start": 1.0, "end": 1.0}, learner={"n_step": 3})
+@pytest.mark.parametrize("kind", ["epsilon", "boltzmann"])
+def test_nothing_is_kept_of_ended_episodes(kind: str) -> None:
+    exploration = {"kind": kind, "hold": 50.0, "start": 1.0, "end": 1.0}
+    agent = small_agent(SPEC, exploration=exploration, learner={"n_step": 3})
     feed(agent, *[rows for episode in range(5) for rows in walk(4, episode)], *walk(4, 5)[:-1])
     state = agent.state_dict()
     assert list(state["exploration"]["held"]) == list(state["nstep"]["open"]) == ["5"]

@@ -136,7 +136,7 @@ def test_uniform_is_uniform_among_the_allowed_actions() -> None:
 @pytest.mark.parametrize("hold", [1.0, 3.0])
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 20.0])
 def test_boltzmann_draws_by_the_softmax(temperature: float, hold: float) -> None:
-    """Every decision by itself, also when its noise has been there before."""
+    """For given values every decision, also when its noise has been there before."""
     layout = BranchLayout((3, 2))
     rows = 30_000
     q = np.array([1.0, 0.5, 3.0, -1.0, 0.0], np.float32)
@@ -197,11 +197,17 @@ def test_held_noise_is_no_held_action() -> None:
     assert found[0] == found[2] == found[4]
 
 
-@pytest.mark.parametrize(("kind", "level"), [("epsilon", 0.5), ("boltzmann", 0.2)])
-def test_agents_and_branches_hold_for_themselves(kind: str, level: float) -> None:
-    exploration = Exploration(kind, 6.0, WIDE, np.random.default_rng(8))
-    random = run(exploration, WIDE, decisions=2000, agents=2, level=level) != 0
-    assert 0.1 < random.mean() < 0.9
+def test_agents_and_branches_hold_noise_for_themselves() -> None:
+    exploration = Exploration("boltzmann", 6.0, WIDE, np.random.default_rng(8))
+    actions = run(exploration, WIDE, decisions=2000, agents=2, level=1e9)
+    changes = actions[1:] != actions[:-1]
+    for first, second in ((changes[:, 0, 0], changes[:, 0, 1]), (changes[:, 0, 0], changes[:, 1, 0])):
+        assert_share((first & second).sum(), len(changes), (0.995 / 6.0) ** 2)
+
+
+def test_agents_and_branches_hold_for_themselves() -> None:
+    exploration = Exploration("epsilon", 6.0, WIDE, np.random.default_rng(8))
+    random = run(exploration, WIDE, decisions=2000, agents=2, level=0.5) != 0
     for first, second in ((random[:, 0, 0], random[:, 0, 1]), (random[:, 0, 0], random[:, 1, 0])):
         assert abs(np.corrcoef(first, second)[0, 1]) < 0.1
 

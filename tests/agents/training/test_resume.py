@@ -15,7 +15,7 @@ from bridge import EnvSpec, ResumeError, connect
 from bridge.contract import assert_same, choose
 from tests.agents.commands import TRAIN, call
 
-#: Long episodes, several steps in one, held actions, a falling step size: whatever has a state.
+#: Long episodes, several steps in one, held actions or noise, a falling step size: whatever has a state.
 COMMON = (
     *("--network.hidden", "16", "--network.normalize", "true", "--learner.batch-size", "8"),
     *("--learner.learning-starts", "50", "--learner.n-step", "3", "--learner.updates-per-step", "0.5"),

@@ -52,7 +52,7 @@ TASKS = {
             "3-step": "--learner.n-step 3",
             "without-layer-norm": "--network.layer-norm false",
             "without-double": "--learner.double false",
-            "hard-target": "--learner.target hard --learner.target-period 200 --evaluation.network online",
+            "hard-target": "--learner.target hard --learner.target-period 200",
             "constant-step-size": "--learner.learning-rate-end none",
             "dueling": "--network.dueling true",
             "normalized": "--network.normalize true",

@@ -95,7 +95,8 @@ def measure_all(contenders: Sequence[Contender], seeds: Sequence[int], interrupt
     def measure(contender: Contender, seed: int) -> None:
         load = psutil.getloadavg()[0]
         try:
-            contender.rows()  # a preset may have changed while other seeds were measured
+            with lock:  # nobody appends meanwhile
+                contender.rows()  # a preset may have changed while other seeds were measured
             found = contender.measure(seed, should_stop)
         except InterruptedError:
             return

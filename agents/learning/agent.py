@@ -69,7 +69,9 @@ class DQNAgent:
         policy_seed, replay_seed, torch_seed = np.random.SeedSequence(config.training.seed).spawn(3)
         self._rng = np.random.default_rng(policy_seed)
         self._replay_rng = np.random.default_rng(replay_seed)
-        self.network = self._build_network(int(torch_seed.generate_state(1)[0]))
+        # One for the weights of the begin, one for those of each reset.
+        self._weight_seeds: list[int] = torch_seed.generate_state(1 + len(config.learner.reset_at)).tolist()
+        self.network = self._build_network(self._weight_seeds[0])
         settings = config.exploration
         self._exploration = Exploration(settings.kind, settings.hold, self.layout, self._rng)
         self._schedule = Schedule(
@@ -97,7 +99,9 @@ class DQNAgent:
     def observe(self, steps: Steps) -> None:
         """Takes in one exchange's rows: they end transitions, and the deciding ones will begin new ones."""
         ended = steps.step_type == StepType.LAST
+        before = self.steps
         self.steps += int((steps.step_type != StepType.FIRST).sum())
+        self._begin_anew_between(before, self.steps)
         self.episodes += int(ended.sum())
         self._exploration.forget(steps.episode[ended])
         self._exploration.forget(steps.lost)
@@ -259,6 +263,17 @@ class DQNAgent:
         online: list[Tensor] = list(self.network.parameters())
         target: list[Tensor] = list(self.target_network.parameters())
         torch._foreach_lerp_(target, online, weight)
+
+    def _begin_anew_between(self, before: int, now: int) -> None:
+        """Against what was learned too firmly from too little (Nikishin et al. 2022, arXiv 2205.07802): the replay's
+        experience teaches new weights. What describes it, running statistics and temperature, stays."""
+        for point, seed in zip(self.config.learner.reset_at, self._weight_seeds[1:], strict=True):
+            if before < point <= now:
+                fresh: list[Tensor] = list(self._build_network(seed).parameters())
+                for network in (self.network, self.target_network):
+                    with torch.no_grad():
+                        torch._foreach_copy_(list(network.parameters()), fresh)
+                self._optimizer.state.clear()
 
     def shaped(self, steps: Steps) -> npt.NDArray[np.float32]:
         """Rewards to learn from: with `training.failure_reward`, an early termination earns that instead."""

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -56,11 +58,19 @@ def _parsed(value: Any) -> Any:
     return parse_mapping(value, value) if isinstance(value, str) else value
 
 
+def _rising(values: tuple[int, ...]) -> tuple[int, ...]:
+    """Counts, each once and in order."""
+    if any(later <= earlier for earlier, later in pairwise(values)):
+        raise ValueError(f"found {', '.join(map(str, values))}, expected rising numbers")
+    return values
+
+
 Mapped = BeforeValidator(_parsed)
 Optional = BeforeValidator(_optional)
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_split)]
 Sizes = Annotated[tuple[PositiveCount, ...], BeforeValidator(_split)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Points = Annotated[tuple[PositiveCount, ...], BeforeValidator(_split), AfterValidator(_rising)]
 
 
 class Section(BaseModel):
@@ -207,6 +217,11 @@ class LearnerConfig(Section):
     target_rate: Fraction = Field(1.0, description="part of the way from Q to its target that an update aims at")
     updates_per_step: Positive = Field(1.0, description="updates per agent step, may be a fraction")
     learning_starts: Count = Field(1000, description="agent steps before the first update")
+    reset_at: Points = Field(
+        (),
+        description="agent steps after which both networks get new weights and the optimiser forgets; the replay stays "
+        "(Nikishin et al. 2022)",
+    )
     max_grad_norm: NotNegative = Field(10.0, description="gradients are clipped to this norm; 0: not at all")
 
 

@@ -504,6 +504,50 @@ def test_a_seed_decides_the_first_weights_and_leaves_torchs_own_stream_alone() -
     assert not same(parameters(one.network), parameters(other.network))
 
 
+def test_a_reset_gives_both_networks_the_same_new_weights_and_keeps_what_describes_experience() -> None:
+    learner = {"learning_rate": 0.01, "backup": "soft", "entropy_target": 0.5, "target": "polyak"}
+    sections: dict[str, Any] = {"network": {"normalize": True}, "exploration": {"kind": "soft"}}
+    reset = small_agent(SPEC, learner={**learner, "reset_at": [4]}, **sections)
+    plain = small_agent(SPEC, learner=learner, **sections)
+    first = {name: value.clone() for name, value in plain.network.named_parameters()}
+    *before, last = walk(4)
+    for agent in (reset, plain):
+        feed(agent, *before)
+    for name, value in plain.network.named_parameters():
+        assert torch.equal(value, dict(reset.network.named_parameters())[name]), "nothing happens before its step"
+    for agent in (reset, plain):
+        agent.observe(steps_of(agent.spec, *last))
+    target = dict(reset.target_network.named_parameters())
+    for name, value in reset.network.named_parameters():
+        assert torch.equal(value, target[name])
+        if value.ndim == 2:
+            assert not torch.equal(value, first[name])
+            assert not torch.equal(value, dict(plain.network.named_parameters())[name])
+    assert plain.tensors()["optimizer"]["state"]
+    assert not reset.tensors()["optimizer"]["state"]
+    for mine, theirs in zip(reset.network.buffers(), plain.network.buffers(), strict=True):
+        assert torch.equal(mine, theirs)
+    assert reset.exploration_level == plain.exploration_level != 0.1
+    assert len(reset.replay) == len(plain.replay) > 0
+    assert [update.loss.isfinite().item() for update in reset.learn()] == [True]
+
+
+def test_each_reset_has_weights_of_its_own_which_later_ones_do_not_change() -> None:
+    def weights(*points: int) -> list[torch.Tensor]:
+        """Of the first layer after each point, nothing learned meanwhile."""
+        agent = small_agent(SPEC, learner={"learning_starts": 1000, "reset_at": points})
+        found = []
+        for exchange in walk(6):
+            feed(agent, exchange)
+            if agent.steps in points:
+                found.append(next(agent.network.parameters()).detach().clone())
+        return found
+
+    early, late = weights(2, 5)
+    assert not torch.equal(early, late)
+    assert torch.equal(early, weights(2)[0])
+
+
 def test_the_target_begins_as_a_copy() -> None:
     agent = small_agent(SPEC, learner={"target": "polyak"})
     assert same(parameters(agent.network), parameters(agent.target_network))

@@ -15,10 +15,11 @@ from bridge import EnvSpec, ResumeError, connect
 from bridge.contract import assert_same, choose
 from tests.agents.commands import TRAIN, call
 
-#: Long episodes, several steps in one, held actions or noise, a falling step size: whatever has a state.
+#: Long episodes, several steps in one, held actions or noise, a reset: whatever has a state.
 COMMON = (
     *("--network.hidden", "16", "--network.normalize", "true", "--learner.batch-size", "8"),
     *("--learner.learning-starts", "50", "--learner.n-step", "3", "--learner.updates-per-step", "0.5"),
+    *("--learner.reset-at", "250,450"),
     *("--exploration.hold", "4", "--replay.capacity", "400", "--training.torch-device", "cpu"),
     # What falls over --steps falls otherwise over fewer.
     *("--learner.learning-rate-end", "none", "--learner.entropy-target-end", "none"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -104,10 +105,11 @@ class DQNAgent:
         self._begin_anew_between(before, self.steps)
         self.episodes += int(ended.sum())
         self._exploration.forget(steps.episode[ended])
-        self._exploration.forget(steps.lost)
         frames = self.store(steps)
         rewards = self.shaped(steps)
-        self._complete(self._nstep.lost(steps.lost))
+        if len(steps.lost):
+            self._exploration.forget(steps.lost)
+            self._complete(self._nstep.lost(steps.lost))
         self._complete(self._nstep.reported(steps.episode, steps.step_type, rewards, steps.discount, frames))
         self._frames = frames[steps.wants_action]
         self._deciding = steps.deciding
@@ -135,8 +137,8 @@ class DQNAgent:
             raise RuntimeError("act() before observe(): the agent has seen nothing yet.")
         rows = self._deciding
         mask = self.layout.flat_mask(rows.mask)
-        q = self.q_values(rows)
-        actions = self._exploration.choose(q, mask, rows.episode, self.exploration_level)
+        values = partial(self.q_values, rows)
+        actions = self._exploration.choose(values, mask, rows.episode, self.exploration_level)
         self._nstep.decided(rows.episode, self._frames, actions)
         return actions
 
@@ -223,12 +225,14 @@ class DQNAgent:
                 value_t = bootstrap_value(self._ops, q_target_t, q_online_t, mask_t)
             target = td_target(reward_t, discount_t, value_t)
         q_tm1 = self._ops.value_of(self.network(obs_tm1), action_tm1)
-        aim = torch.lerp(q_tm1.detach(), target, settings.target_rate)
+        rate = settings.target_rate
+        aim = target if rate == 1 else torch.lerp(q_tm1.detach(), target, rate)
         loss = td_loss(q_tm1, aim, settings.loss)
-        self._optimizer.zero_grad()
+        for parameter in self._parameters:
+            parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
         limit = settings.max_grad_norm or float("inf")
-        grad_norm = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+        grad_norm = nn.utils.clip_grad_norm_(self._parameters, limit)
         for group in self._optimizer.param_groups:
             group["lr"] = self.learning_rate
         self._optimizer.step()
@@ -260,9 +264,7 @@ class DQNAgent:
     @torch.no_grad()
     def _move_target(self, weight: float) -> None:
         """The target's parameters go this part of the way to the online ones."""
-        online: list[Tensor] = list(self.network.parameters())
-        target: list[Tensor] = list(self.target_network.parameters())
-        torch._foreach_lerp_(target, online, weight)
+        torch._foreach_lerp_(self._target_parameters, self._parameters, weight)
 
     def _begin_anew_between(self, before: int, now: int) -> None:
         """Against what was learned too firmly from too little (Nikishin et al. 2022, arXiv 2205.07802): the replay's
@@ -270,9 +272,9 @@ class DQNAgent:
         for point, seed in zip(self.config.learner.reset_at, self._weight_seeds[1:], strict=True):
             if before < point <= now:
                 fresh: list[Tensor] = list(self._build_network(seed).parameters())
-                for network in (self.network, self.target_network):
-                    with torch.no_grad():
-                        torch._foreach_copy_(list(network.parameters()), fresh)
+                with torch.no_grad():
+                    torch._foreach_copy_(self._parameters, fresh)
+                    torch._foreach_copy_(self._target_parameters, fresh)
                 self._optimizer.state.clear()
 
     def shaped(self, steps: Steps) -> npt.NDArray[np.float32]:
@@ -366,7 +368,10 @@ class DQNAgent:
         self._nstep = NStep(settings.n_step, settings.gamma, len(branches))
         # Without a target network the online one is its own target.
         self.target_network = self.network if settings.target == "none" else copy.deepcopy(self.network)
-        parameters, rate = self.network.parameters(), settings.learning_rate
+        # Lists, since to walk through the modules takes as long as a small update.
+        self._parameters: list[Tensor] = list(self.network.parameters())
+        self._target_parameters: list[Tensor] = list(self.target_network.parameters())
+        parameters, rate = self._parameters, settings.learning_rate
         self._temperature = Temperature(settings.temperature, rate, self.device)
         self._optimizer: torch.optim.Optimizer
         if settings.optimizer == "adam":

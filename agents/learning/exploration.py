@@ -5,6 +5,7 @@ One draw per agent and branch, among the allowed actions only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,15 +31,6 @@ def uniform(mask: BoolArray, layout: BranchLayout, rng: np.random.Generator) -> 
     return drawn
 
 
-def boltzmann(
-    q: FloatArray, mask: BoolArray, temperature: float, layout: BranchLayout, rng: np.random.Generator
-) -> ActionArray:
-    """Softmax of q / temperature per branch, by the Gumbel-max trick; temperature 0 is greedy."""
-    if temperature <= 0:
-        return greedy(q, mask, layout)
-    return _best_with(gumbel(q.shape, rng), q, mask, temperature, layout)
-
-
 def gumbel(shape: tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """Noise of the standard Gumbel distribution."""
     return -np.log(-np.log(rng.uniform(1e-12, 1.0, shape)))
@@ -47,6 +39,7 @@ def gumbel(shape: tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np.f
 def _best_with(
     noise: npt.NDArray[np.float64], q: FloatArray, mask: BoolArray, temperature: float, layout: BranchLayout
 ) -> ActionArray:
+    """Softmax of q / temperature per branch, if the noise is Gumbel's (the Gumbel-max trick)."""
     return greedy((q / temperature + noise).astype(np.float32), mask, layout)
 
 
@@ -54,8 +47,14 @@ def epsilon_greedy(
     q: FloatArray, mask: BoolArray, epsilon: float, layout: BranchLayout, rng: np.random.Generator
 ) -> ActionArray:
     """With probability epsilon, drawn for each agent and branch by itself, uniform; otherwise greedy."""
-    explore = rng.random((len(q), len(layout.sizes))) < epsilon
-    return np.where(explore, uniform(mask, layout, rng), greedy(q, mask, layout))
+    random = _now_and_then(mask, epsilon, layout, rng)
+    return np.where(random >= 0, random, greedy(q, mask, layout))
+
+
+def _now_and_then(mask: BoolArray, epsilon: float, layout: BranchLayout, rng: np.random.Generator) -> ActionArray:
+    """Uniform with probability epsilon, otherwise -1."""
+    explore = rng.random((len(mask), len(layout.sizes))) < epsilon
+    return np.where(explore, uniform(mask, layout, rng), np.int32(-1))
 
 
 class Exploration:
@@ -78,16 +77,27 @@ class Exploration:
         #: By episode: actions [branches], -1 where none is held; or noise [total].
         self._held: dict[int, npt.NDArray[Any]] = {}
 
-    def choose(self, q: FloatArray, mask: BoolArray, episodes: npt.NDArray[np.int64], level: float) -> ActionArray:
-        """int32 [N, branches] for q, mask [N, total] of the open `episodes` [N]; `level` is epsilon or temperature."""
+    def choose(
+        self, values: Callable[[], FloatArray], mask: BoolArray, episodes: npt.NDArray[np.int64], level: float
+    ) -> ActionArray:
+        """Actions int32 [N, branches] for the open `episodes` [N], whose mask is [N, total].
+
+        Args:
+            values: computes q [N, total]; not asked where all that is done is random.
+            level: epsilon or temperature.
+        """
         if level <= 0:
-            return greedy(q, mask, self._layout)
-        if self._hold <= 1:
-            plain = boltzmann if self._by_noise else epsilon_greedy
-            return plain(q, mask, level, self._layout, self._rng)
+            return greedy(values(), mask, self._layout)
+        holds = self._hold > 1
         if self._by_noise:
-            return _best_with(self._held_noise(q.shape, episodes), q, mask, level, self._layout)
-        return self._held_or_greedy(q, mask, episodes, level)
+            noise = self._held_noise(mask.shape, episodes) if holds else gumbel(mask.shape, self._rng)
+            return _best_with(noise, values(), mask, level, self._layout)
+        if holds:
+            random = self._held_actions(mask, episodes, level)
+        else:
+            random = _now_and_then(mask, level, self._layout, self._rng)
+        is_random = random >= 0
+        return random if is_random.all() else np.where(is_random, random, greedy(values(), mask, self._layout))
 
     def forget(self, episodes: npt.NDArray[np.int64]) -> None:
         """Those episodes ended."""
@@ -106,25 +116,23 @@ class Exploration:
             kind = np.float64 if self._by_noise else np.int32
             self._held = {int(episode): np.asarray(held, kind) for episode, held in state["held"].items()}
 
-    def _held_or_greedy(
-        self, q: FloatArray, mask: BoolArray, episodes: npt.NDArray[np.int64], level: float
-    ) -> ActionArray:
+    def _held_actions(self, mask: BoolArray, episodes: npt.NDArray[np.int64], level: float) -> ActionArray:
+        """Random actions that begin or go on, -1 where there is none. [N, branches]"""
         branches = len(self._layout.sizes)
         nothing = np.full(branches, -1, np.int32)
         held = np.array([self._held.get(episode, nothing) for episode in episodes.tolist()], np.int32)
         held = held.reshape(-1, branches)  # also when nobody decides
         allowed = self._layout.pad(mask, False)
-        rows, columns = np.ogrid[: len(q), :branches]
+        rows, columns = np.ogrid[: len(mask), :branches]
         going_on = (held >= 0) & allowed[rows, columns, held]
         # The chance to begin, such that a fraction `level` of all decisions is random in the long run.
         begin = level / (level + self._hold * (1.0 - level))
         begins = ~going_on & (self._rng.random(held.shape) < begin)
         held = np.where(begins, uniform(mask, self._layout, self._rng), np.where(going_on, held, -1)).astype(np.int32)
-        actions = np.where(held >= 0, held, greedy(q, mask, self._layout))
         stays = self._rng.random(held.shape) >= 1.0 / self._hold
         for episode, after in zip(episodes.tolist(), np.where(stays, held, -1), strict=True):
             self._held[episode] = after
-        return actions
+        return held
 
     def _held_noise(self, shape: tuple[int, ...], episodes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Each branch's noise is drawn anew with probability 1 / hold. [N, total]"""

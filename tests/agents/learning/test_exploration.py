@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.learning.branches import BranchLayout
-from agents.learning.exploration import Exploration, boltzmann, epsilon_greedy, greedy, uniform
+from agents.learning.exploration import Exploration, epsilon_greedy, greedy, gumbel, uniform
 
 ONE = BranchLayout((4,))
 #: So many actions that a random one is hardly ever the greedy one, which is action 0.
@@ -40,7 +40,13 @@ def run(
 ) -> npt.NDArray[np.int32]:
     """The actions of some agents over time, [decisions, agents, branches]."""
     q, mask = best_is_first(layout, agents)
-    return np.stack([exploration.choose(q, mask, np.arange(agents), level) for _ in range(decisions)])
+    return np.stack([choose(exploration, q, mask, np.arange(agents), level) for _ in range(decisions)])
+
+
+def choose(
+    exploration: Exploration, q: Floats, mask: Bools, episodes: npt.NDArray[np.int64], level: float
+) -> npt.NDArray[np.int32]:
+    return exploration.choose(lambda: q, mask, episodes, level)
 
 
 def of_kind(kind: str, layout: BranchLayout, seed: int = 0) -> Exploration:
@@ -64,10 +70,9 @@ def test_no_masked_action_is_ever_chosen(sizes: tuple[int, ...], kind: str, leve
         mask = rng.random(q.shape) < 0.4
         mask[np.arange(5)[:, None], layout.offsets + rng.integers(sizes, size=(5, len(sizes)))] = True
         for actions in (
-            exploration.choose(q, mask, np.arange(5), level),
+            choose(exploration, q, mask, np.arange(5), level),
             greedy(q, mask, layout),
             uniform(mask, layout, rng),
-            boltzmann(q, mask, level, layout, rng),
             epsilon_greedy(q, mask, level, layout, rng),
         ):
             assert actions.shape == (5, len(sizes))
@@ -144,7 +149,7 @@ def test_boltzmann_draws_by_the_softmax(temperature: float, hold: float) -> None
     exploration = Exploration("boltzmann", hold, layout, np.random.default_rng(5))
     given = np.tile(q, (rows, 1)), np.tile(allowed, (rows, 1)), np.arange(rows), temperature
     for _ in range(3):
-        actions = exploration.choose(*given)
+        actions = choose(exploration, *given)
     weight = np.where(allowed, np.exp(q.astype(np.float64) / temperature), 0.0)
     for branch, (start, size) in enumerate(zip(layout.offsets, layout.sizes, strict=True)):
         mine = weight[start : start + size]
@@ -192,7 +197,7 @@ def test_held_noise_is_no_held_action() -> None:
     exploration = Exploration("soft", 1e9, ONE, np.random.default_rng(7))
     _, mask = best_is_first(ONE, 1)
     level, better = np.zeros((1, 4), np.float32), np.array([[0, 0, 50, 0]], np.float32)
-    found = [exploration.choose(q, mask, np.array([0]), 1.0).item() for q in (level, better, level, -better, level)]
+    found = [choose(exploration, q, mask, np.array([0]), 1.0).item() for q in (level, better, level, -better, level)]
     assert found[1] == 2 != found[3]
     assert found[0] == found[2] == found[4]
 
@@ -215,19 +220,19 @@ def test_agents_and_branches_hold_for_themselves() -> None:
 def test_a_held_action_is_dropped_where_it_is_forbidden() -> None:
     exploration = Exploration("epsilon", 1e9, ONE, np.random.default_rng(9))
     q, mask = best_is_first(ONE, 1)
-    (((held,),), *_) = [exploration.choose(q, mask, np.array([0]), 1.0).tolist() for _ in range(3)]
+    (((held,),), *_) = [choose(exploration, q, mask, np.array([0]), 1.0).tolist() for _ in range(3)]
     mask[0, held] = False
-    assert exploration.choose(q, mask, np.array([0]), 1.0).item() != held
+    assert choose(exploration, q, mask, np.array([0]), 1.0).item() != held
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "soft"])
 def test_what_is_held_follows_the_episode_not_the_row(kind: str) -> None:
     exploration = Exploration(kind, 1e9, WIDE, np.random.default_rng(10))
     q, mask = best_is_first(WIDE, 2)
-    before = exploration.choose(q, mask, np.array([7, 8]), 1.0)
-    after = exploration.choose(q, mask, np.array([8, 7]), 1.0)
+    before = choose(exploration, q, mask, np.array([7, 8]), 1.0)
+    after = choose(exploration, q, mask, np.array([8, 7]), 1.0)
     assert after[::-1].tolist() == before.tolist()
-    alone = exploration.choose(q[:1], mask[:1], np.array([8]), 1.0)
+    alone = choose(exploration, q[:1], mask[:1], np.array([8]), 1.0)
     assert alone[0].tolist() == before[1].tolist()
 
 
@@ -235,10 +240,10 @@ def test_what_is_held_follows_the_episode_not_the_row(kind: str) -> None:
 def test_what_an_ended_episode_held_is_forgotten(kind: str) -> None:
     exploration = Exploration(kind, 1e9, WIDE, np.random.default_rng(11))
     q, mask = best_is_first(WIDE, 2)
-    before = exploration.choose(q, mask, np.array([7, 8]), 1.0)
+    before = choose(exploration, q, mask, np.array([7, 8]), 1.0)
     exploration.forget(np.array([7]))
     assert list(exploration.state_dict()["held"]) == ["8"]
-    after = exploration.choose(q, mask, np.array([7, 8]), 1.0)
+    after = choose(exploration, q, mask, np.array([7, 8]), 1.0)
     assert (after[0] != before[0]).all()
     assert after[1].tolist() == before[1].tolist()
     exploration.forget_all()
@@ -248,7 +253,7 @@ def test_what_an_ended_episode_held_is_forgotten(kind: str) -> None:
 def test_nobody_deciding_is_no_error() -> None:
     q, mask = best_is_first(WIDE, 0)
     for kind in ("epsilon", "held", "boltzmann", "held-noise"):
-        assert of_kind(kind, WIDE).choose(q, mask, np.zeros(0, np.int64), 0.5).shape == (0, 2)
+        assert choose(of_kind(kind, WIDE), q, mask, np.zeros(0, np.int64), 0.5).shape == (0, 2)
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "soft"])
@@ -262,13 +267,19 @@ def test_the_state_goes_through_json_and_goes_on(kind: str) -> None:
     assert run(second, WIDE, decisions=50, agents=3, level=0.8).tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize(("kind", "plain"), [("epsilon", epsilon_greedy), ("soft", boltzmann)])
+def softmax(
+    q: Floats, mask: Bools, temperature: float, layout: BranchLayout, rng: np.random.Generator
+) -> npt.NDArray[np.int32]:
+    return greedy((q / temperature + gumbel(q.shape, rng)).astype(np.float32), mask, layout)
+
+
+@pytest.mark.parametrize(("kind", "plain"), [("epsilon", epsilon_greedy), ("soft", softmax)])
 def test_a_hold_of_1_holds_nothing(kind: str, plain: Callable[..., npt.NDArray[np.int32]]) -> None:
     q, mask = best_is_first(WIDE, 50)
     exploration = Exploration(kind, 1.0, WIDE, np.random.default_rng(13))
     rng = np.random.default_rng(13)
     for _ in range(3):
-        chosen = exploration.choose(q, mask, np.arange(50), 0.3)
+        chosen = choose(exploration, q, mask, np.arange(50), 0.3)
         assert chosen.tolist() == plain(q, mask, 0.3, WIDE, rng).tolist()
     assert exploration.state_dict()["held"] == {}
 
@@ -282,3 +293,23 @@ def test_a_run_goes_on_with_another_kind_and_holds_nothing_of_the_former_one() -
         second.load_state_dict(first.state_dict())
         assert second.state_dict()["held"] == {}
         run(second, WIDE, decisions=5, agents=3, level=0.8)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "held"])
+def test_values_are_asked_only_where_somebody_is_greedy(kind: str) -> None:
+    q, mask = best_is_first(ONE, 1)
+    exploration, twin = of_kind(kind, ONE), of_kind(kind, ONE)
+    asked, greedily = 0, 0
+
+    def values() -> Floats:
+        nonlocal asked
+        asked += 1
+        return q
+
+    for _ in range(400):
+        # Another best action, for the same random numbers, is chosen where the choice is greedy, and only there.
+        chosen = exploration.choose(values, mask, np.array([0]), 0.5)
+        other = choose(twin, -q, mask, np.array([0]), 0.5)
+        greedily += int((chosen != other).any())
+    assert asked == greedily
+    assert 100 < asked < 300

@@ -20,8 +20,9 @@ import numpy as np
 import psutil
 import pytest
 
-from agents.settings.config import ConfigError
+from agents.settings.config import ConfigError, build_config
 from agents.settings.files import load_config
+from agents.settings.presets import load_preset
 from agents.storage.history import read_history
 from agents.system.interrupts import Interrupts
 from tests.leftovers import kill_family
@@ -272,6 +273,30 @@ def test_the_peer_has_our_one_joint_actions(script: Script) -> None:
     with script("sb3_run").make_environment("Pendulum-v1", "one_joint") as env:
         assert env.action_space.n == 2
         assert [env.func(action).tolist() for action in (0, 1)] == [[1.0], [-1.0]]
+
+
+@pytest.mark.parametrize(
+    ("preset", "peer", "env"),
+    [("seed-a", "sb3-dqn-seed-a", "Pusher-v4"), (str(ROOT / "benchmarks/cartpole_zoo.yaml"), "sb3-dqn", "CartPole-v1")],
+)
+def test_settings_called_equal_are(script: Script, preset: str, peer: str, env: str) -> None:
+    config = build_config(load_preset(preset))
+    theirs = script("peers").PEERS[peer][1][env]
+    learner, exploration = config.learner, config.exploration
+    ours = {
+        "learning_rate": learner.learning_rate,
+        "batch_size": learner.batch_size,
+        "buffer_size": config.replay.capacity,
+        "learning_starts": learner.learning_starts,
+        "gamma": learner.gamma,
+        "exploration_initial_eps": exploration.start,
+        "exploration_final_eps": exploration.end,
+        "exploration_steps": exploration.duration,
+        "net_arch": list(config.network.hidden),
+    }
+    assert ours == {"exploration_initial_eps": 1.0, **{name: theirs[name] for name in ours if name in theirs}}
+    assert learner.updates_per_step == theirs["gradient_steps"] / theirs["train_freq"]
+    assert (learner.double, learner.target, config.environment.num_envs) == (False, "hard", 1)
 
 
 def test_a_run_that_fails_is_an_error_that_names_its_log(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ TASKS = {
             "constant-step-size": "--learner.learning-rate-end none",
             "constant-entropy": "--learner.entropy-target-end none",
             "fresh-noise": "--exploration.hold 1",
-            "without-reset": "--learner.reset-at=",
+            "reset": "--learner.reset-at 40000",
             "epsilon": f"{EPSILON} --exploration.hold 1",
             "held-epsilon": f"{EPSILON} --exploration.hold 6",
             "5-levels": "--environment.levels=-1,-0.5,0,0.5,1",

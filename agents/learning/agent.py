@@ -70,8 +70,9 @@ class DQNAgent:
         policy_seed, replay_seed, torch_seed = np.random.SeedSequence(config.training.seed).spawn(3)
         self._rng = np.random.default_rng(policy_seed)
         self._replay_rng = np.random.default_rng(replay_seed)
-        # One for the weights of the begin, one for those of each reset.
+        # One for the first weights, one for those of each reset.
         self._weight_seeds: list[int] = torch_seed.generate_state(1 + len(config.learner.reset_at)).tolist()
+        self._reset_seed: int | None = None  # of new weights that are due
         self.network = self._build_network(self._weight_seeds[0])
         settings = config.exploration
         self._exploration = Exploration(settings.kind, settings.hold, self.layout, self._rng)
@@ -102,7 +103,9 @@ class DQNAgent:
         ended = steps.step_type == StepType.LAST
         before = self.steps
         self.steps += int((steps.step_type != StepType.FIRST).sum())
-        self._begin_anew_between(before, self.steps)
+        for point, seed in zip(self.config.learner.reset_at, self._weight_seeds[1:], strict=True):
+            if before < point <= self.steps:
+                self._reset_seed = seed
         self.episodes += int(ended.sum())
         self._exploration.forget(steps.episode[ended])
         frames = self.store(steps)
@@ -135,6 +138,9 @@ class DQNAgent:
         """Actions with exploration for the rows last observed that want one, int32 [M, branches]."""
         if self._deciding is None:
             raise RuntimeError("act() before observe(): the agent has seen nothing yet.")
+        if self._reset_seed is not None:  # only now: until here what was learned may be tested and saved
+            self._begin_anew(self._reset_seed)
+            self._reset_seed = None
         rows = self._deciding
         mask = self.layout.flat_mask(rows.mask)
         values = partial(self.q_values, rows)
@@ -266,16 +272,14 @@ class DQNAgent:
         """The target's parameters go this part of the way to the online ones."""
         torch._foreach_lerp_(self._target_parameters, self._parameters, weight)
 
-    def _begin_anew_between(self, before: int, now: int) -> None:
+    def _begin_anew(self, seed: int) -> None:
         """Against what was learned too firmly from too little (Nikishin et al. 2022, arXiv 2205.07802): the replay's
         experience teaches new weights. What describes it, running statistics and temperature, stays."""
-        for point, seed in zip(self.config.learner.reset_at, self._weight_seeds[1:], strict=True):
-            if before < point <= now:
-                fresh: list[Tensor] = list(self._build_network(seed).parameters())
-                with torch.no_grad():
-                    torch._foreach_copy_(self._parameters, fresh)
-                    torch._foreach_copy_(self._target_parameters, fresh)
-                self._optimizer.state.clear()
+        fresh: list[Tensor] = list(self._build_network(seed).parameters())
+        with torch.no_grad():
+            torch._foreach_copy_(self._parameters, fresh)
+            torch._foreach_copy_(self._target_parameters, fresh)
+        self._optimizer.state.clear()
 
     def shaped(self, steps: Steps) -> npt.NDArray[np.float32]:
         """Rewards to learn from: with `training.failure_reward`, an early termination earns that instead."""
@@ -314,6 +318,7 @@ class DQNAgent:
             "episodes": self.episodes,
             "credit": self._credit,
             "copied_at": self._copied_at,
+            "reset_seed": self._reset_seed,
             "policy_rng": self._rng.bit_generator.state,
             "replay_rng": self._replay_rng.bit_generator.state,
             "exploration": self._exploration.state_dict(),
@@ -324,6 +329,7 @@ class DQNAgent:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.steps, self.updates, self.episodes = state["steps"], state["updates"], state["episodes"]
         self._credit, self._copied_at = state["credit"], state["copied_at"]
+        self._reset_seed = state.get("reset_seed")  # which older checkpoints do not have
         self._rng.bit_generator.state = state["policy_rng"]
         self._replay_rng.bit_generator.state = state["replay_rng"]
         self._exploration.load_state_dict(state["exploration"])

@@ -47,11 +47,11 @@ def epsilon_greedy(
     q: FloatArray, mask: BoolArray, epsilon: float, layout: BranchLayout, rng: np.random.Generator
 ) -> ActionArray:
     """With probability epsilon, drawn for each agent and branch by itself, uniform; otherwise greedy."""
-    random = _now_and_then(mask, epsilon, layout, rng)
+    random = _random_or_none(mask, epsilon, layout, rng)
     return np.where(random >= 0, random, greedy(q, mask, layout))
 
 
-def _now_and_then(mask: BoolArray, epsilon: float, layout: BranchLayout, rng: np.random.Generator) -> ActionArray:
+def _random_or_none(mask: BoolArray, epsilon: float, layout: BranchLayout, rng: np.random.Generator) -> ActionArray:
     """Uniform with probability epsilon, otherwise -1."""
     explore = rng.random((len(mask), len(layout.sizes))) < epsilon
     return np.where(explore, uniform(mask, layout, rng), np.int32(-1))
@@ -95,7 +95,7 @@ class Exploration:
         if holds:
             random = self._held_actions(mask, episodes, level)
         else:
-            random = _now_and_then(mask, level, self._layout, self._rng)
+            random = _random_or_none(mask, level, self._layout, self._rng)
         is_random = random >= 0
         return random if is_random.all() else np.where(is_random, random, greedy(values(), mask, self._layout))
 

@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 import pytest
 
-from agents.settings.config import ConfigError, build_config
+from agents.settings.config import ConfigError, NetworkConfig, build_config
 from agents.settings.files import load_config
 from agents.settings.presets import load_preset
 from agents.storage.history import read_history
@@ -296,7 +296,12 @@ def test_settings_called_equal_are(script: Script, preset: str, peer: str, env: 
     }
     assert ours == {"exploration_initial_eps": 1.0, **{name: theirs[name] for name in ours if name in theirs}}
     assert learner.updates_per_step == theirs["gradient_steps"] / theirs["train_freq"]
-    assert (learner.double, learner.target, config.environment.num_envs) == (False, "hard", 1)
+    assert config.network.model_dump() == {**NetworkConfig().model_dump(), "hidden": config.network.hidden}
+    assert (learner.double, learner.target, learner.n_step, learner.backup) == (False, "hard", 1, "max")
+    assert (config.environment.num_envs, exploration.kind, exploration.schedule, exploration.hold) == (
+        *(1, "epsilon", "linear", 1),
+    )
+    assert learner.max_grad_norm == {10: 10, 1e9: 0}[theirs.get("max_grad_norm", 10)]  # SB3's default; none
 
 
 def test_a_run_that_fails_is_an_error_that_names_its_log(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.learning.branches import BranchLayout
-from agents.learning.exploration import Exploration, epsilon_greedy, greedy, gumbel, uniform
+from agents.learning.exploration import Exploration, epsilon_greedy, greedy, uniform
 
 ONE = BranchLayout((4,))
 #: So many actions that a random one is hardly ever the greedy one, which is action 0.
@@ -270,7 +270,9 @@ def test_the_state_goes_through_json_and_goes_on(kind: str) -> None:
 def softmax(
     q: Floats, mask: Bools, temperature: float, layout: BranchLayout, rng: np.random.Generator
 ) -> npt.NDArray[np.int32]:
-    return greedy((q / temperature + gumbel(q.shape, rng)).astype(np.float32), mask, layout)
+    """By a race: an action is first as often as its rate, exp(q / temperature), is of all of them."""
+    times = -np.log(rng.uniform(1e-12, 1.0, q.shape)) / np.exp(q.astype(np.float64) / temperature)
+    return greedy(-times.astype(np.float32), mask, layout)
 
 
 @pytest.mark.parametrize(("kind", "plain"), [("epsilon", epsilon_greedy), ("soft", softmax)])

@@ -63,9 +63,9 @@ def test_what_a_script_started_ends_also_when_the_script_has_ended(tmp_path: Pat
     ("fault", "timeout", "sentence"),
     [
         ("never-connect", 0.5, "did not connect to port"),
-        ("hang-after-hello", 2.0, "connected, but said no more"),
-        ("hang-at-reset", 2.0, "did not answer"),
-        ("no-behavior", 2.0, "no agent of any behaviour asked for a decision"),
+        ("hang-after-hello", 6.0, "connected, but said no more"),
+        ("hang-at-reset", 6.0, "did not answer"),
+        ("no-behavior", 6.0, "no agent of any behaviour asked for a decision"),
     ],
 )
 def test_silence_at_start_ends_and_lists_the_usual_causes(fault: str, timeout: float, sentence: str) -> None:

@@ -98,7 +98,7 @@ def test_one_name_in_two_teams_asks_for_the_team(tmp_path: Path) -> None:
 def test_an_absent_behaviour_is_named(tmp_path: Path) -> None:
     scene = [report({"Red": [info(0)]}, [brain("Red", 3)]), *[report({"Red": [info(0)]})] * 5000]
     with pytest.raises(LaunchError, match=r"no agent of behaviour 'Green' asked .*; the build's behaviours: Red\."):
-        open_scene(tmp_path, scene, behavior="Green", timeout=3.0)
+        open_scene(tmp_path, scene, behavior="Green", timeout=6.0)
 
 
 def test_a_behaviour_described_before_its_first_agent_is_waited_for(tmp_path: Path) -> None:

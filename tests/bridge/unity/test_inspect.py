@@ -74,7 +74,7 @@ def test_a_build_that_ends_after_it_was_described_is_described(tmp_path: Path) -
 
 
 def test_no_behavior_is_no_error_but_has_causes() -> None:
-    found = inspect_build(spec("simulated/GridWorld", "--fail", "no-behavior", timeout=2.0))
+    found = inspect_build(spec("simulated/GridWorld", "--fail", "no-behavior", timeout=6.0))
     assert (found.behaviors, found.chosen, found.problem) == ((), None, "")
     assert any("Decision Requester" in cause for cause in found.causes)
 
@@ -82,7 +82,7 @@ def test_no_behavior_is_no_error_but_has_causes() -> None:
 @pytest.mark.parametrize("fault", ["exit-before-connect:3", "exit-after-hello:3", "hang-at-reset", "api-version:9.0"])
 def test_a_build_that_cannot_be_described_is_an_error(fault: str) -> None:
     with pytest.raises(LaunchError):
-        inspect_build(spec("simulated/GridWorld", "--fail", fault, timeout=2.0))
+        inspect_build(spec("simulated/GridWorld", "--fail", fault, timeout=6.0))
 
 
 def test_the_file_is_found_without_starting_it() -> None:

@@ -49,7 +49,7 @@ def test_exit_after_steps(launch: Launch) -> None:
 
 
 def test_hang_after_steps(launch: Launch) -> None:
-    environment = launch("--fail", "hang-after-steps:1", timeout_wait=3)
+    environment = launch("--fail", "hang-after-steps:1", timeout_wait=8)
     environment.reset()
     environment.step()
     with pytest.raises(UnityTimeOutException):
@@ -57,7 +57,7 @@ def test_hang_after_steps(launch: Launch) -> None:
 
 
 def test_hang_at_reset(launch: Launch) -> None:
-    environment = launch("--fail", "hang-at-reset", timeout_wait=3)
+    environment = launch("--fail", "hang-at-reset", timeout_wait=8)
     with pytest.raises(UnityTimeOutException):
         environment.reset()
 

@@ -52,11 +52,13 @@ TASKS = {
             "3-step": "--learner.n-step 3",
             "without-layer-norm": "--network.layer-norm false",
             "without-double": "--learner.double false",
+            "without-advantage-learning": "--learner.advantage-learning 0",
             "hard-target": "--learner.target hard --learner.target-period 200",
             "constant-step-size": "--learner.learning-rate-end none",
             "dueling": "--network.dueling true",
             "normalized": "--network.normalize true",
-            "soft": "--learner.backup soft --learner.entropy-target 0.3 --exploration.kind soft",
+            "soft": "--learner.backup soft --learner.advantage-learning 0 --learner.entropy-target 0.3 "
+            "--exploration.kind soft",
         },
     ),
     "gridworld": Task(
@@ -73,6 +75,7 @@ TASKS = {
             "without-double": "--learner.double false",
             "3-step": "--learner.n-step 3",
             "dueling": "--network.dueling true",
+            "advantage-learning": "--learner.advantage-learning 0.5",
             "constant-step-size": "--learner.learning-rate-end none",
             "short-exploration": "--exploration.duration 5000",
             "twice-the-updates": "--learner.updates-per-step 1",

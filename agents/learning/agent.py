@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from agents.learning.branches import BranchLayout
 from agents.learning.exploration import Exploration, epsilon_greedy
 from agents.learning.inputs import NetworkInputs
-from agents.learning.losses import BranchOps, bootstrap_value, entropy, soft_value, td_loss, td_target
+from agents.learning.losses import BranchOps, bootstrap_value, entropy, regret, soft_value, td_loss, td_target
 from agents.learning.networks import QNetwork
 from agents.learning.nstep import NStep, Transitions
 from agents.learning.relabelling import Relabelling
@@ -230,6 +230,10 @@ class DQNAgent:
             else:
                 value_t = bootstrap_value(self._ops, q_target_t, q_online_t, mask_t)
             target = td_target(reward_t, discount_t, value_t)
+            if settings.advantage_learning:
+                q_target_tm1 = self.target_network(obs_tm1)
+                mask_tm1 = self._tensor(batch.mask_tm1)
+                target -= settings.advantage_learning * regret(self._ops, q_target_tm1, action_tm1, mask_tm1)
         q_tm1 = self._ops.value_of(self.network(obs_tm1), action_tm1)
         rate = settings.target_rate
         aim = target if rate == 1 else torch.lerp(q_tm1.detach(), target, rate)

@@ -26,9 +26,10 @@ class ReplayMemoryError(ValueError):
 
 @dataclass(frozen=True)
 class Batch:
-    """B transitions: each of obs_tm1 and obs_t [B, ...], mask_t bool [B, total], the others as in `Transitions`."""
+    """B transitions: each of obs_tm1 and obs_t [B, ...], both masks bool [B, total], the others as in `Transitions`."""
 
     obs_tm1: tuple[Array, ...]
+    mask_tm1: npt.NDArray[np.bool_]
     action_tm1: npt.NDArray[np.int32]
     reward_t: npt.NDArray[np.float32]
     discount_t: npt.NDArray[np.float32]
@@ -126,6 +127,7 @@ class Replay:
         following = self._next[slots]
         return Batch(
             obs_tm1=tuple(stored[slots] for stored in self._obs),
+            mask_tm1=self._mask[slots],
             action_tm1=self._action[slots],
             reward_t=self._reward[slots],
             discount_t=self._discount[slots],

@@ -204,6 +204,11 @@ class LearnerConfig(Section):
     entropy_target_end: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, Optional] = Field(
         None, description="soft: entropy_target falls to this, linearly over the training; none: it stays"
     )
+    advantage_learning: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="this part of what an action is worse than the best one is taken from its target, so that values "
+        "of good and bad actions lie further apart (Baird 1999; Bellemare et al. 2016)",
+    )
     relabel: Fraction = Field(
         0.0,
         description="part of each batch that is learned under the goal that it did not have (hindsight, Andrychowicz "
@@ -355,6 +360,12 @@ class Config(Section):
             )
         if not self.learner.gamma:
             raise ValueError("learner.relabel needs to tell ends from other steps: set learner.gamma above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _advantage_learning_compares_with_the_best(self) -> Self:
+        if self.learner.advantage_learning and self.learner.backup != "max":
+            raise ValueError("learner.advantage_learning compares with the best action: set learner.backup to max")
         return self
 
     @model_validator(mode="after")

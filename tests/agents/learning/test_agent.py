@@ -125,7 +125,12 @@ def slow_errors(agent: DQNAgent, batch: Batch, double: bool) -> tuple[list[float
             future = slow_soft_value(following, choosing, allowed, settings.temperature)
         else:
             future = slow_value(following, choosing, allowed)
-        errors.append(float(batch.reward_t[index] + batch.discount_t[index] * future - value))
+        target = float(batch.reward_t[index] + batch.discount_t[index] * future)
+        if settings.advantage_learning:
+            before, allowed = q(agent.target_network, batch.obs_tm1[0][index]), batch.mask_tm1[index].tolist()
+            taken = (before[first] + before[3 + second]) / 2
+            target -= settings.advantage_learning * (slow_value(before, before, allowed) - taken)
+        errors.append(target - value)
         values.append(value)
     return values, errors
 
@@ -133,12 +138,12 @@ def slow_errors(agent: DQNAgent, batch: Batch, double: bool) -> tuple[list[float
 @pytest.mark.parametrize("target", ["hard", "polyak", "none"])
 @pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize(("loss", "rate"), [("mse", 1.0), ("mse", 0.9), ("huber", 1.0), ("huber", 0.5)])
-@pytest.mark.parametrize("backup", ["max", "soft"])
+@pytest.mark.parametrize(("backup", "advantage"), [("max", 0.0), ("max", 0.9), ("soft", 0.0)])
 def test_the_loss_is_the_mean_over_each_transitions_own_error(
-    target: str, double: bool, loss: str, rate: float, backup: str
+    target: str, double: bool, loss: str, rate: float, backup: str, advantage: float
 ) -> None:
     """Not over the environment's latest reward; the study rate goes that part of the way from Q to its target."""
-    settings = {"target": target, "double": double, "loss": loss, "target_rate": rate}
+    settings = {"target": target, "double": double, "loss": loss, "target_rate": rate, "advantage_learning": advantage}
     agent = ready_to_update(
         n_step=2, backup=backup, temperature=0.7, entropy_target=0.3 if backup == "soft" else None, **settings
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from agents.learning.branches import BranchLayout
-from agents.learning.losses import BranchOps, bootstrap_value, entropy, soft_value, td_loss, td_target
+from agents.learning.losses import BranchOps, bootstrap_value, entropy, regret, soft_value, td_loss, td_target
 
 CPU = torch.device("cpu")
 
@@ -124,6 +124,16 @@ def test_only_allowed_actions_however_bad_they_are() -> None:
     mask = torch.tensor([[True, False, False, True, False]])
     ops = BranchOps(BranchLayout((3, 2)), CPU)
     assert ops.greedy(q, mask).tolist() == [[0, 0]]
+
+
+@settings(deadline=None)
+@given(case=cases())
+def test_the_regret_is_the_mean_of_what_each_branch_gives_away(case: Case) -> None:
+    found = regret(case.ops, case.q, case.action, case.mask)
+    for row, action in enumerate(case.action.tolist()):
+        branches = zip(case.split(case.q, row), case.split(case.mask, row), action, strict=True)
+        lost = [values[slow_greedy(values, allowed)] - values[taken] for values, allowed, taken in branches]
+        assert found[row].item() == pytest.approx(sum(lost) / len(lost), abs=1e-6)
 
 
 def test_the_target_is_each_transitions_own_reward_and_discounted_future() -> None:

@@ -24,6 +24,7 @@ def batch() -> Batch:
     place = np.arange(SIZE, dtype=np.float32)[:, None]
     return Batch(
         obs_tm1=(place, goal),
+        mask_tm1=np.ones((SIZE, 3), np.bool_),
         action_tm1=np.zeros((SIZE, 1), np.int32),
         reward_t=np.where(ends, 1.0, -0.01).astype(np.float32),
         discount_t=np.where(ends, 0.0, 0.9).astype(np.float32),
@@ -49,7 +50,7 @@ def test_a_part_of_the_batch_has_the_other_goal_and_its_reward(part: float) -> N
 
 def test_whatever_is_no_goal_stays() -> None:
     before, after = batch(), relabelled(1.0)
-    for name in ("action_tm1", "discount_t", "mask_t"):
+    for name in ("mask_tm1", "action_tm1", "discount_t", "mask_t"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
     np.testing.assert_array_equal(after.obs_tm1[0], before.obs_tm1[0])
     np.testing.assert_array_equal(after.obs_t[0], before.obs_t[0])

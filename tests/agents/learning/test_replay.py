@@ -81,8 +81,10 @@ def test_a_sample_has_all_that_belongs_to_its_transition() -> None:
     assert (batch.action_tm1[:, 0] == rows % 2).all()
     assert (batch.reward_t == rows / 8).all()
     assert (batch.discount_t == rows / 1024).all()
+    assert batch.mask_tm1.tolist() == [[True, row % 2 == 0] for row in rows.tolist()]
     assert batch.mask_t.tolist() == [[True, (row + 1) % 2 == 0] for row in rows.tolist()]
-    assert (batch.action_tm1.dtype, batch.reward_t.dtype, batch.mask_t.dtype) == (np.int32, np.float32, np.bool_)
+    assert (batch.action_tm1.dtype, batch.reward_t.dtype) == (np.int32, np.float32)
+    assert (batch.mask_tm1.dtype, batch.mask_t.dtype) == (np.bool_, np.bool_)
 
 
 def test_a_sample_is_a_copy() -> None:
@@ -162,7 +164,7 @@ def test_the_state_is_saved_and_goes_on_with_the_same_samples(rows: int, tmp_pat
                 complete(replay, [row - 1], [row])
     one, two = first.sample(300), second.sample(300)
     assert sampled(one) == sampled(two)
-    for name in ("action_tm1", "reward_t", "discount_t", "mask_t"):
+    for name in ("mask_tm1", "action_tm1", "reward_t", "discount_t", "mask_t"):
         assert (getattr(one, name) == getattr(two, name)).all()
     assert (one.obs_t[0] == two.obs_t[0]).all()
 

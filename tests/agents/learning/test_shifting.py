@@ -24,6 +24,7 @@ def batch() -> Batch:
     place = np.arange(SIZE, dtype=np.float32)[:, None]
     return Batch(
         obs_tm1=(place, IMAGES),
+        mask_tm1=np.ones((SIZE, 3), np.bool_),
         action_tm1=np.zeros((SIZE, 1), np.int32),
         reward_t=np.ones(SIZE, np.float32),
         discount_t=np.ones(SIZE, np.float32),
@@ -59,7 +60,7 @@ def test_images_move_each_way_equally_often_and_by_themselves() -> None:
 
 def test_whatever_is_no_image_stays() -> None:
     before, after = batch(), RandomShift(2, np.random.default_rng(0))(batch())
-    for name in ("action_tm1", "reward_t", "discount_t", "mask_t"):
+    for name in ("mask_tm1", "action_tm1", "reward_t", "discount_t", "mask_t"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
     np.testing.assert_array_equal(after.obs_tm1[0], before.obs_tm1[0])
     np.testing.assert_array_equal(after.obs_t[0], before.obs_t[0])

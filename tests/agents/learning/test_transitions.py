@@ -181,6 +181,8 @@ def assert_holds(batch: Batch, expected: dict[int, Expected]) -> None:
     for index, number in enumerate(numbers):
         transition = expected[number]
         assert number_in(PICTURE, batch.obs_tm1[0][index]) == number
+        first, second = mask_of(number)
+        assert batch.mask_tm1[index].tolist() == first + second
         assert batch.action_tm1[index].tolist() == transition.action
         assert batch.reward_t[index] == pytest.approx(transition.reward, abs=1e-6)
         assert batch.discount_t[index] == pytest.approx(transition.discount, rel=1e-6)

@@ -73,6 +73,7 @@ def test_the_nearest_name_or_all_of_them() -> None:
         ("learner", "updates_per_step", 0, "found 0, expected greater than 0"),
         ("network", "hidden", 64, "found 64, expected a valid tuple"),
         ("learner", "reset_at", [40, 40], "found 40, 40, expected rising numbers"),
+        ("learner", "advantage_learning", 1, "found 1, expected less than 1"),
         ("environment", "env", 5, "found 5, expected a valid string"),
         ("exploration", "hold", 0.5, "found 0.5, expected greater than or equal to 1"),
         ("training", "failure_reward", False, "found False, expected something else than true or false"),
@@ -105,6 +106,8 @@ def test_what_does_not_go_together_is_refused() -> None:
     message = "{} needs the soft backup: set learner.backup to soft."
     assert refused({"exploration": {"kind": "soft"}}) == message.format("exploration.kind soft")
     assert refused({"learner": {"entropy_target": 0.3}}) == message.format("learner.entropy_target")
+    said = refused({"learner": {"backup": "soft", "advantage_learning": 0.9}})
+    assert said.endswith("learner.advantage_learning compares with the best action: set learner.backup to max.")
     said = refused({"learner": {"backup": "soft", "entropy_target_end": 0.1}})
     assert said.endswith("learner.entropy_target_end needs an entropy to fall from: set learner.entropy_target.")
     relabel: dict[str, Any] = {"learner": {"relabel": 0.5}}

@@ -206,8 +206,8 @@ class LearnerConfig(Section):
     )
     advantage_learning: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0,
-        description="this part of what an action is worse than the best one is taken from its target, so that values "
-        "of good and bad actions lie further apart (Baird 1999; Bellemare et al. 2016)",
+        description="this part of how much worse an action is than the best one is subtracted from its target, so that "
+        "the values of good and bad actions lie further apart (Baird 1999; Bellemare et al. 2016)",
     )
     relabel: Fraction = Field(
         0.0,
@@ -365,7 +365,10 @@ class Config(Section):
     @model_validator(mode="after")
     def _advantage_learning_compares_with_the_best(self) -> Self:
         if self.learner.advantage_learning and self.learner.backup != "max":
-            raise ValueError("learner.advantage_learning compares with the best action: set learner.backup to max")
+            raise ValueError(
+                "learner.advantage_learning compares with the best action, which the soft backup does not: set it to "
+                "0, or learner.backup to max"
+            )
         return self
 
     @model_validator(mode="after")

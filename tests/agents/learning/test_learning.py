@@ -81,6 +81,12 @@ def test_a_reward_that_depends_on_action_and_observation() -> None:
     assert_close(q(learn("RightActionForSign"), -1, 1), [[1.0, -1.0], [-1.0, 1.0]])
 
 
+def test_advantage_learning_leaves_the_best_action_and_lowers_the_others() -> None:
+    """By 1 / (1 - part) times their distance: Q = -1 - 0.5 (1 - Q)."""
+    agent = learn("RightActionForSign", updates=600, learner={"advantage_learning": 0.5})
+    assert_close(q(agent, -1, 1), [[1.0, -3.0], [-3.0, 1.0]], 0.2)
+
+
 @pytest.mark.parametrize("n_step", [1, 3])
 def test_truncation_does_not_end_the_future(n_step: int) -> None:
     """1 a step for ever, cut every 3 steps: 1 / (1 - gamma). Taken for an end it would be about 1.5."""

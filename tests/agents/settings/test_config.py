@@ -107,7 +107,10 @@ def test_what_does_not_go_together_is_refused() -> None:
     assert refused({"exploration": {"kind": "soft"}}) == message.format("exploration.kind soft")
     assert refused({"learner": {"entropy_target": 0.3}}) == message.format("learner.entropy_target")
     said = refused({"learner": {"backup": "soft", "advantage_learning": 0.9}})
-    assert said.endswith("learner.advantage_learning compares with the best action: set learner.backup to max.")
+    assert said.endswith(
+        "learner.advantage_learning compares with the best action, which the soft backup does not: "
+        "set it to 0, or learner.backup to max."
+    )
     said = refused({"learner": {"backup": "soft", "entropy_target_end": 0.1}})
     assert said.endswith("learner.entropy_target_end needs an entropy to fall from: set learner.entropy_target.")
     relabel: dict[str, Any] = {"learner": {"relabel": 0.5}}

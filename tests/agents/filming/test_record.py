@@ -203,7 +203,8 @@ def test_a_camera_of_a_build_is_chosen_by_name(here: Path, capsys: pytest.Captur
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     results = tmp_path_factory.mktemp("trained")
-    words = ["--env", "CartPole-v1", *SMALL, "--steps", "40", "--run-id", "pole", "--results-dir", str(results)]
+    words = ["--env", "CartPole-v1", *SMALL, "--evaluation.num-envs", "1", "--steps", "40"]
+    words += ["--run-id", "pole", "--results-dir", str(results)]
     assert train.main(words, Interrupts("test")) == 0
     return RunFolder(results / "pole")
 

@@ -78,7 +78,8 @@ def test_gridworld_is_played_by_arrows_and_letters(tmp_path: Path) -> None:
 
 @needs_pty
 def test_cartpole_goes_on_by_itself_and_three_players_are_compared(tmp_path: Path) -> None:
-    trained = run(TRAIN, "--env", "CartPole-v1", *SMALL, "--steps", "60", "--run-id", "novice", cwd=tmp_path)
+    words = ("--env", "CartPole-v1", *SMALL, "--evaluation.num-envs", "1", "--steps", "60", "--run-id", "novice")
+    trained = run(TRAIN, *words, cwd=tmp_path)
     assert trained.code == 0, trained.err
     words = ("--run-id", "novice", "--terminal", "--fps", "5", "--episodes", "2", "--save", "mine.npz")
     with Terminal(PLAY, *words, cwd=tmp_path, env={"COLORTERM": "truecolor"}) as terminal:

@@ -75,9 +75,9 @@ def bootstrap_value(ops: BranchOps, q_target_t: Tensor, q_online_t: Tensor | Non
 
 
 def regret(ops: BranchOps, q: Tensor, action: Tensor, mask: Tensor) -> Tensor:
-    """How much less than the best allowed action the given one is worth, [batch]. Advantage learning takes
-    a part of it from the action's target (Baird 1999; Bellemare et al. 2016, arXiv 1512.04860)."""
-    return ops.value_of(q, ops.greedy(q, mask)) - ops.value_of(q, action)
+    """How much less than the best allowed action the given one is worth, [batch]. Advantage learning takes a
+    part of it from the action's target (Baird 1999; Bellemare et al. 2016, arXiv 1512.04860)."""
+    return bootstrap_value(ops, q, None, mask) - ops.value_of(q, action)
 
 
 def td_target(reward_t: Tensor, discount_t: Tensor, value_t: Tensor) -> Tensor:
